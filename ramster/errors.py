@@ -1,0 +1,112 @@
+"""Every exception that ramster raises, beside those of zcache.
+
+    RamsterError
+    ├── ConfigurationError       a flag, key or variable that is unknown or out of range (exit code 2)
+    ├── MissingExtraError        a feature whose extra is not installed
+    ├── StoreError
+    │   ├── StoreFullError       no room here, and none was made within the deadline
+    │   ├── PageLostError        every copy of a persistent page is gone, or none answered in time
+    │   └── StoreClosedError     the node is stopping
+    └── PeerError                a call to a peer failed; the cause says how
+        ├── PeerTimeoutError     no answer within the deadline (the call may have taken effect)
+        ├── PeerUnreachableError no connection
+        ├── PeerRefusedError     the peer answers and will not have us: cluster, version, page size, codec
+        ├── UnknownLeaseError    the peer does not know our lease (any more): say hello again
+        └── BadMessageError      bytes of a peer that break the protocol
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadMessageError",
+    "ConfigurationError",
+    "MissingExtraError",
+    "PageLostError",
+    "PeerError",
+    "PeerRefusedError",
+    "PeerTimeoutError",
+    "PeerUnreachableError",
+    "RamsterError",
+    "StoreClosedError",
+    "StoreError",
+    "StoreFullError",
+    "UnknownLeaseError",
+]
+
+
+class RamsterError(Exception):
+    """Root of every exception of this package."""
+
+
+class ConfigurationError(RamsterError, ValueError):
+    """A configuration value is unknown or not accepted.
+
+    Attributes: ``key``, ``value``, ``source`` ("--pool-limit", "RAMSTER_POOL_LIMIT", "node.toml"), ``accepted``.
+    """
+
+    def __init__(self, key: str, value: object, source: str, accepted: str) -> None:
+        super().__init__(key, value, source, accepted)
+        self.key = key
+        self.value = value
+        self.source = source
+        self.accepted = accepted
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value!r} (from {self.source}): accepted is {self.accepted}"
+
+
+class MissingExtraError(RamsterError):
+    """A feature needs an extra that is not installed; the text says how to install it."""
+
+
+class StoreError(RamsterError):
+    """A page-store operation failed."""
+
+
+class StoreFullError(StoreError):
+    """No room here, and none was made within the deadline; what was stored before is untouched."""
+
+
+class PageLostError(StoreError):
+    """Pages of a persistent pool whose every copy is gone or did not answer in time.
+
+    Attribute: ``indexes`` (the lost pages of the request).
+    """
+
+    def __init__(self, indexes: list[int], reason: str) -> None:
+        super().__init__(indexes, reason)
+        self.indexes = indexes
+        self.reason = reason
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(index) for index in self.indexes[:8])
+        more = f" and {len(self.indexes) - 8} more" if len(self.indexes) > 8 else ""
+        return f"pages {shown}{more}: {self.reason}"
+
+
+class StoreClosedError(StoreError):
+    """The node is stopping and takes no more operations."""
+
+
+class PeerError(RamsterError):
+    """A call to a peer failed."""
+
+
+class PeerTimeoutError(PeerError):
+    """No answer within the deadline; the call may have taken effect."""
+
+
+class PeerUnreachableError(PeerError):
+    """No connection to the peer."""
+
+
+class PeerRefusedError(PeerError):
+    """The peer answers and refuses us; the text is its reason."""
+
+
+class UnknownLeaseError(PeerError):
+    """The peer does not know our lease (any more); whatever was stored under it is gone."""
+
+
+class BadMessageError(PeerError):
+    """A message of a peer breaks the protocol; the text says which field and how."""
