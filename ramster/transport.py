@@ -1,0 +1,205 @@
+"""What the cluster asks of a transport, and what a transport asks of the cluster. No I/O here.
+
+Covers: messages between nodes as plain values, the caller's side (``Transport``, ``PeerLink``) and the
+serving side (``PeerHandler``). Does not cover: bytes on a wire (``rpc/``), decisions (``membership``,
+``spiller``, ``foreign``).
+
+Roles: an *owner* calls, a *lender* answers; every node is both. A lender gives each owner a *lease* (a number
+it draws) at hello; everything an owner stores is stored under its lease and dies with it. A lender that
+restarted, or that gave the owner up, does not know the lease: UnknownLeaseError, and pages under it are gone.
+
+Order: calls may overtake each other. Two rules make that harmless: pages are named by (key, generation), so
+a late call cannot touch a newer page; and spills carry the owner's *spill epoch*. After a spill whose outcome
+is unknown, the owner raises its epoch and flushes what the spill may have left; the lender refuses spills of
+an epoch lower than the highest it has seen, so that a late one cannot leave orphans.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from zcache import PackedBlobs, PoolKind
+
+__all__ = [
+    "MESSAGE_BYTES_MAX",
+    "PROTOCOL_VERSION",
+    "SPILL_PAYLOAD_BYTES_MAX",
+    "FetchReply",
+    "FetchRequest",
+    "FlushRequest",
+    "Heartbeat",
+    "HeartbeatReply",
+    "Hello",
+    "HelloReply",
+    "PeerHandler",
+    "PeerLink",
+    "SpillReply",
+    "SpillRequest",
+    "Transport",
+]
+
+PROTOCOL_VERSION = 1
+"""Raised on every change that an older node cannot read; other versions are refused at hello."""
+
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+"""Upper bound of any message; checked before sending and on receipt."""
+
+SPILL_PAYLOAD_BYTES_MAX = 512 * 1024
+"""Upper bound of a spill's or fetch reply's payload; measured: larger messages gain nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """An owner introduces itself."""
+
+    cluster: str
+    node: str
+    incarnation: int
+    protocol_version: int = PROTOCOL_VERSION
+    page_size: int = 4096
+    codecs: tuple[str, ...] = ("lz4",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloReply:
+    """A lender accepts an owner (or raises PeerRefusedError with a reason)."""
+
+    node: str
+    incarnation: int
+    lease: int
+    """The same as before if the owner's incarnation is the one the lender holds pages for; else a new one."""
+    room_bytes: int
+    lease_s: float
+    """The lender frees the owner's pages after this long without a word from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """An owner's sign of life; renews its lease."""
+
+    lease: int
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReply:
+    """A lender's sign of life."""
+
+    incarnation: int
+    room_bytes: int
+    foreign_pages: int
+    """Pages it holds for this owner."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SpillRequest:
+    """A batch of pages to hold."""
+
+    lease: int
+    epoch: int
+    kind: PoolKind
+    blobs: PackedBlobs
+
+
+@dataclass(slots=True, kw_only=True)
+class SpillReply:
+    """What became of the batch."""
+
+    statuses: bytes
+    """One ``zcache.AdoptStatus`` a page."""
+    room_bytes: int
+
+
+@dataclass(slots=True, kw_only=True)
+class FetchRequest:
+    """Pages wanted back; they stay at the lender until flushed."""
+
+    lease: int
+    kind: PoolKind
+    keys: array[int]
+    generations: array[int]
+
+
+@dataclass(slots=True, kw_only=True)
+class FetchReply:
+    """Those of the pages that the lender has, as far as they fit one message.
+
+    ``found``: one byte a key asked for, in order: BLOB_FOUND, BLOB_ABSENT; 2 = left out for size, ask again.
+    ``blobs``: the found ones, in order.
+    """
+
+    found: bytes
+    blobs: PackedBlobs = field(default_factory=PackedBlobs)
+
+
+@dataclass(slots=True, kw_only=True)
+class FlushRequest:
+    """Pages no longer wanted: each is dropped if the generation held is at most the one given."""
+
+    lease: int
+    epoch: int
+    kind: PoolKind
+    keys: array[int]
+    generations: array[int]
+
+
+class PeerLink(Protocol):
+    """The way to one peer, by its address; connects when first used and again after every failure.
+
+    Every call ends within ``deadline_s`` with a reply or a PeerError; cancellation is safe and leaves the
+    outcome at the peer unknown.
+    """
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT as configured."""
+
+    async def hello(self, hello: Hello, deadline_s: float) -> HelloReply:
+        """Introduce this node. Raises PeerRefusedError with the peer's reason."""
+
+    async def heartbeat(self, beat: Heartbeat, deadline_s: float) -> HeartbeatReply:
+        """Renew the lease. Raises UnknownLeaseError."""
+
+    async def spill(self, request: SpillRequest, deadline_s: float) -> SpillReply:
+        """Hand over a batch. After PeerTimeoutError or PeerUnreachableError it may have taken effect."""
+
+    async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchReply:
+        """Ask for pages; several calls may be in flight."""
+
+    async def flush(self, request: FlushRequest, deadline_s: float) -> None:
+        """Let pages go. Raises UnknownLeaseError."""
+
+    async def close(self) -> None:
+        """Drop the connection without waiting for the peer."""
+
+
+class Transport(Protocol):
+    """Makes links."""
+
+    def link(self, address: str) -> PeerLink:
+        """The link to a peer; nothing is sent until it is used."""
+
+
+class PeerHandler(Protocol):
+    """What a node answers to its peers. Called on the event loop; must not wait.
+
+    Raises PeerRefusedError, UnknownLeaseError or BadMessageError; a transport carries them to the caller
+    as what they are.
+    """
+
+    def on_hello(self, hello: Hello) -> HelloReply:
+        """Accept or refuse an owner."""
+
+    def on_heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
+        """Renew a lease."""
+
+    def on_spill(self, request: SpillRequest) -> SpillReply:
+        """Hold pages. An epoch lower than the highest seen under the lease: BadMessageError, nothing held."""
+
+    def on_fetch(self, request: FetchRequest) -> FetchReply:
+        """Give copies of pages."""
+
+    def on_flush(self, request: FlushRequest) -> None:
+        """Let pages go."""
