@@ -170,6 +170,8 @@ class CacheContract(Protocol):
 
         Second chance: a page hit since it was last passed over is passed over once more. Same-filled pages
         never leave. The pages stay readable; the payload is a copy.
+        Each page leaves under a fresh generation: a key and a generation name one copy elsewhere, ever,
+        so that a flush or a spill that arrives late cannot touch a later copy of the same page.
         """
 
     def finish_spill(self, ticket: SpillTicket, where: int, accepted: Buffer | None = None) -> int:

@@ -141,7 +141,7 @@ class PackedBlobs:
     """Blobs (compressed pages) as columns; row i's bytes are the next ``lengths[i]`` of ``payload``.
 
     ``keys``         u64, how the owner names the page towards lenders; of no meaning to anyone else
-    ``generations``  u64, rises with every put
+    ``generations``  u64, rises with every put, and with every ticket that takes the page
     ``lengths``      u16, bytes of the blob, 1..4096
     ``encodings``    u8, see ``Encoding``
     ``checksums``    u64, XXH3-64 with seed 0 over the blob
