@@ -47,7 +47,9 @@ class CacheConfig:
                 wanted = (int,) if knob.type == "int" else (int, float)
                 if isinstance(value, bool) or not isinstance(value, wanted):
                     raise ConfigError(knob.name, value, f"a number ({knob.type})")
-        self._check("pool_bytes_max", PAGE_SIZE <= self.pool_bytes_max <= 2**44, "4096 to 2**44 bytes")
+        self._check(
+            "pool_bytes_max", PAGE_SIZE <= self.pool_bytes_max <= 2**44, "4096 to 2**44 bytes"
+        )
         self._check("high_watermark", 0 < self.high_watermark <= 1, "above 0, at most 1")
         self._check(
             "low_watermark",

@@ -190,9 +190,7 @@ class CacheContract(Protocol):
 
     # -- fetching: pages come back ------------------------------------------------------------------
 
-    def peek_away(
-        self, pool_id: int, object_id: int, indexes: Sequence[int]
-    ) -> AwayPages:
+    def peek_away(self, pool_id: int, object_id: int, indexes: Sequence[int]) -> AwayPages:
         """Those of the pages that are away (``positions`` = place in ``indexes``); counts as no get."""
 
     def restore_many(
@@ -215,9 +213,7 @@ class CacheContract(Protocol):
         ``into=None`` verifies and installs only. Returns one ``RestoreStatus`` a page.
         """
 
-    def forget_away(
-        self, pool_id: int, object_id: int, index: int, generation: int
-    ) -> bool:
+    def forget_away(self, pool_id: int, object_id: int, index: int, generation: int) -> bool:
         """Drop a stub whose copy no longer exists; nothing is queued. False if the page changed since."""
 
     def forget_where(self, where: int, kind: PoolKind) -> int:

@@ -1,0 +1,558 @@
+"""The reference implementation of a cache, in Python.
+
+Covers: the operations of ``contract.py``, the lock, gets and flushes; the rest is delegated.
+Read next: ``entries.py`` (what is kept), ``put.py``, ``reclaim.py``, ``spill.py``, ``repatriation.py``,
+``lending.py``.
+
+Locking: one lock over everything that is kept. Pages are encoded before it is taken and decoded after it was
+released; only gets that free their pages decode under it, because a page that turns out corrupt is to stay.
+A batch is stored in runs of ``_RUN`` pages a lock, so that other threads get in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from zcache import gauges, verify
+from zcache.codec import checksum_of, decode, encode_many, pages_view, same_filled_page
+from zcache.config import CacheConfig
+from zcache.entries import Entries
+from zcache.errors import BadHandleError, ConfigError, CorruptPageError, PutRefusedError
+from zcache.index import Pool
+from zcache.lending import Lending
+from zcache.page import (
+    INDEX_MAX,
+    PAGE_SIZE,
+    AwayPage,
+    AwayPages,
+    Buffer,
+    GetFree,
+    PackedBlobs,
+    PageState,
+    PoolKind,
+    SpillTicket,
+    check_handle,
+)
+from zcache.page_table import AWAY, ENCODING_MASK, REFERENCED, SAME_FILLED, STATE_MASK
+from zcache.put import put_as_flush, store_pages
+from zcache.reclaim import drop_above_limits
+from zcache.repatriation import Repatriation
+from zcache.spill import SpillDesk
+from zcache.stats import CacheStats
+
+__all__ = ["Cache"]
+
+_RUN = 64
+
+
+class Cache:
+    """A compressed page cache with a hard limit; see ``CacheContract`` for every operation."""
+
+    def __init__(self, config: CacheConfig | None = None) -> None:
+        self._entries = Entries(config or CacheConfig())
+        self._lock = threading.Lock()
+        self._spills = SpillDesk(self._entries)
+        self._repatriation = Repatriation(self._entries, self._lock)
+        self._lending = Lending(self._entries, self._lock)
+
+    @property
+    def backend(self) -> str:
+        """Name of the implementation."""
+        return "python"
+
+    @property
+    def config(self) -> CacheConfig:
+        """The configuration in force."""
+        return self._entries.config
+
+    def reconfigure(self, **changes: object) -> CacheConfig:
+        """See ``CacheContract.reconfigure``."""
+        entries = self._entries
+        with self._lock:
+            unknown = changes.keys() - set(CacheConfig.__slots__)
+            if unknown:
+                raise ConfigError(min(unknown), changes[min(unknown)], "a knob of CacheConfig")
+            config = replace(entries.config, **changes)  # type: ignore[arg-type]
+            if config.chain_frames_max != entries.config.chain_frames_max:
+                raise ConfigError(
+                    "chain_frames_max",
+                    config.chain_frames_max,
+                    "the value that the cache began with",
+                )
+            entries.configure(config)
+            drop_above_limits(entries)
+            return config
+
+    # -- pools -----------------------------------------------------------------------------------------
+
+    def create_pool(
+        self,
+        kind: PoolKind,
+        *,
+        exclusive_gets: bool = False,
+        shared_uuid: UUID | None = None,
+        foreign: bool = False,
+    ) -> int:
+        """See ``CacheContract.create_pool``."""
+        with self._lock:
+            pool = self._entries.index.create_pool(
+                PoolKind(kind), exclusive=exclusive_gets, uuid=shared_uuid, foreign=foreign
+            )
+            return pool.pool_id
+
+    def destroy_pool(self, pool_id: int) -> int:
+        """See ``CacheContract.destroy_pool``."""
+        entries = self._entries
+        with self._lock:
+            pool = entries.index.remove_pool(pool_id)
+            entries.note_peaks()
+            removed = 0
+            for page_object in list(pool.objects.values()):
+                for entry in list(entries.index.walk(page_object, 0, INDEX_MAX + 1)):
+                    entries.drop(entry)
+                    removed += 1
+            entries.table.shrink_if_empty()
+            return removed
+
+    # -- pages -----------------------------------------------------------------------------------------
+
+    def put(
+        self, pool_id: int, object_id: int, index: int, page: Buffer, *, keep_old: bool = False
+    ) -> None:
+        """See ``CacheContract.put``."""
+        self.put_many(pool_id, object_id, (index,), page, keep_old=keep_old)
+
+    def put_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        payload: Buffer,
+        *,
+        keep_old: bool = False,
+    ) -> None:
+        """See ``CacheContract.put_many``."""
+        _check_indexes(object_id, indexes)
+        view = pages_view(payload, len(indexes))
+        entries = self._entries
+        huge_length = entries.zsmalloc.table.huge_length
+        with self._lock:
+            entries.index.pool(pool_id)
+        for start in range(0, len(indexes), _RUN):
+            run = indexes[start : start + _RUN]
+            config = entries.config
+            blobs, checksums = encode_many(
+                view[start * PAGE_SIZE : (start + _RUN) * PAGE_SIZE],
+                config.codec,
+                huge_length,
+                refuse=config.incompressible == "refuse",
+            )
+            with self._lock:
+                pool = entries.index.pool(pool_id)
+                if entries.frozen:
+                    put_as_flush(entries, pool, object_id, run)
+                    continue
+                try:
+                    store_pages(entries, pool, object_id, run, blobs, checksums, keep_old=keep_old)
+                except PutRefusedError as refused:
+                    refused.stored += start
+                    raise
+
+    def get(
+        self, pool_id: int, object_id: int, index: int, *, free: GetFree = GetFree.BY_KIND
+    ) -> bytes | AwayPage | None:
+        """See ``CacheContract.get``."""
+        check_handle(object_id, index)
+        entries = self._entries
+        table = entries.table
+        counters = entries.counters
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            counters.gets += 1
+            entry = entries.find(pool, object_id, index)
+            if not entry:
+                counters.get_misses += 1
+                return None
+            flags = table.flags[entry]
+            state = flags & STATE_MASK
+            if state == AWAY:
+                counters.gets_away += 1
+                return entries.away_page(entry)
+            frees = _frees(pool, free)
+            if state == SAME_FILLED:
+                page = same_filled_page(table.words[entry])
+                if frees:
+                    entries.drop(entry)
+                counters.get_hits += 1
+                return page
+            table.flags[entry] = flags | REFERENCED
+            blob = entries.zsmalloc.read(table.words[entry], table.lengths[entry])
+            checksum = table.checksums[entry]
+            if frees:
+                try:
+                    page = decode(blob, flags & ENCODING_MASK, checksum)
+                except CorruptPageError:
+                    counters.gets_corrupt += 1
+                    raise
+                entries.note_peaks()
+                entries.drop(entry)
+                counters.get_hits += 1
+                return page
+            counters.get_hits += 1
+        try:
+            return decode(blob, flags & ENCODING_MASK, checksum)
+        except CorruptPageError:
+            self._count_corrupt(1)
+            raise
+
+    def get_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        into: bytearray | memoryview,
+        *,
+        free: GetFree = GetFree.BY_KIND,
+    ) -> tuple[bytes, AwayPages]:
+        """See ``CacheContract.get_many``."""
+        _check_indexes(object_id, indexes)
+        into = _target(into, len(indexes))
+        states = bytearray(len(indexes))
+        away = AwayPages()
+        entries = self._entries
+        for start in range(0, len(indexes), _RUN):
+            run = indexes[start : start + _RUN]
+            with self._lock:
+                pool = entries.index.pool(pool_id)
+                if _frees(pool, free):
+                    self._get_run_freeing(pool, object_id, run, start, into, states, away)
+                    continue
+                blobs = self._get_run(pool, object_id, run, start, states, away)
+            corrupt = 0
+            for at, flags, checksum, blob in blobs:
+                try:
+                    page = decode(blob, flags & ENCODING_MASK, checksum)
+                except CorruptPageError:
+                    states[at] = PageState.CORRUPT
+                    corrupt += 1
+                    continue
+                into[at * PAGE_SIZE : (at + 1) * PAGE_SIZE] = page
+            if corrupt:
+                self._count_corrupt(corrupt)
+        return bytes(states), away
+
+    def flush(self, pool_id: int, object_id: int, index: int) -> bool:
+        """See ``CacheContract.flush``."""
+        check_handle(object_id, index)
+        entries = self._entries
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            entries.counters.flushes += 1
+            entry = entries.find(pool, object_id, index)
+            if not entry:
+                return False
+            entries.note_peaks()
+            entries.drop(entry)
+            entries.counters.flushes_found += 1
+            return True
+
+    def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
+        """See ``CacheContract.flush_range``."""
+        check_handle(object_id, 0)
+        entries = self._entries
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            page_object = pool.objects.get(object_id)
+            if page_object is None:
+                return 0
+            entries.note_peaks()
+            found = list(entries.index.walk(page_object, start, stop))
+            for entry in found:
+                entries.drop(entry)
+            entries.counters.flushes += len(found)
+            entries.counters.flushes_found += len(found)
+            entries.table.shrink_if_empty()
+            return len(found)
+
+    def flush_object(self, pool_id: int, object_id: int) -> int:
+        """See ``CacheContract.flush_object``."""
+        check_handle(object_id, 0)
+        entries = self._entries
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            entries.counters.object_flushes += 1
+            page_object = pool.objects.get(object_id)
+            if page_object is None:
+                return 0
+            entries.note_peaks()
+            entries.counters.object_flushes_found += 1
+            found = list(entries.index.walk(page_object, 0, INDEX_MAX + 1))
+            for entry in found:
+                entries.drop(entry)
+            entries.table.shrink_if_empty()
+            return len(found)
+
+    def extents(
+        self, pool_id: int, object_id: int, start: int, stop: int
+    ) -> list[tuple[int, int, bool]]:
+        """See ``CacheContract.extents``."""
+        check_handle(object_id, 0)
+        entries = self._entries
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            page_object = pool.objects.get(object_id)
+            stored = (
+                [entries.table.indexes[e] for e in entries.index.walk(page_object, start, stop)]
+                if page_object is not None
+                else []
+            )
+        return _runs(stored, start, stop)
+
+    def freeze(self, frozen: bool = True) -> None:
+        """See ``CacheContract.freeze``."""
+        with self._lock:
+            self._entries.frozen = frozen
+
+    # -- spilling: pages leave -------------------------------------------------------------------------
+
+    def begin_spill(
+        self, bytes_max: int, *, kind: PoolKind = PoolKind.PERSISTENT, pages_max: int = 4096
+    ) -> SpillTicket | None:
+        """See ``CacheContract.begin_spill``."""
+        with self._lock:
+            return self._spills.begin(bytes_max, kind, pages_max)
+
+    def finish_spill(self, ticket: SpillTicket, where: int, accepted: Buffer | None = None) -> int:
+        """See ``CacheContract.finish_spill``."""
+        with self._lock:
+            return self._spills.finish(ticket, where, accepted)
+
+    def cancel_spill(self, ticket: SpillTicket) -> None:
+        """See ``CacheContract.cancel_spill``."""
+        with self._lock:
+            self._spills.cancel(ticket)
+
+    def drain_displaced(self, pages_max: int = 65536) -> AwayPages:
+        """See ``CacheContract.drain_displaced``."""
+        with self._lock:
+            return self._entries.displaced.drain(pages_max)
+
+    # -- fetching: pages come back ---------------------------------------------------------------------
+
+    def peek_away(self, pool_id: int, object_id: int, indexes: Sequence[int]) -> AwayPages:
+        """See ``CacheContract.peek_away``."""
+        _check_indexes(object_id, indexes)
+        return self._repatriation.peek(pool_id, object_id, indexes)
+
+    def restore_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        blobs: PackedBlobs,
+        into: bytearray | memoryview | None,
+        *,
+        install: bool,
+        free: GetFree = GetFree.BY_KIND,
+    ) -> bytes:
+        """See ``CacheContract.restore_many``."""
+        _check_indexes(object_id, indexes)
+        if into is not None:
+            into = _target(into, len(indexes))
+        return self._repatriation.restore(
+            pool_id, object_id, indexes, blobs, into, install=install, free=free
+        )
+
+    def forget_away(self, pool_id: int, object_id: int, index: int, generation: int) -> bool:
+        """See ``CacheContract.forget_away``."""
+        check_handle(object_id, index)
+        return self._repatriation.forget(pool_id, object_id, index, generation)
+
+    def forget_where(self, where: int, kind: PoolKind) -> int:
+        """See ``CacheContract.forget_where``."""
+        return self._repatriation.forget_where(where, kind)
+
+    def scan_away(
+        self, where: int, *, cursor: int = 0, pages_max: int = 4096
+    ) -> tuple[list[tuple[int, int, int]], AwayPages, int]:
+        """See ``CacheContract.scan_away``."""
+        return self._repatriation.scan(where, cursor, pages_max)
+
+    # -- lending: pages of other nodes -----------------------------------------------------------------
+
+    def adopt(self, pool_id: int, object_id: int, blobs: PackedBlobs) -> bytes:
+        """See ``CacheContract.adopt``."""
+        check_handle(object_id, 0)
+        return self._lending.adopt(pool_id, object_id, blobs)
+
+    def read_adopted(
+        self, pool_id: int, object_id: int, keys: Sequence[int], generations: Sequence[int]
+    ) -> tuple[bytes, PackedBlobs]:
+        """See ``CacheContract.read_adopted``."""
+        check_handle(object_id, 0)
+        return self._lending.read(pool_id, object_id, keys, generations)
+
+    def flush_adopted(
+        self, pool_id: int, object_id: int, keys: Sequence[int], generations: Sequence[int]
+    ) -> int:
+        """See ``CacheContract.flush_adopted``."""
+        check_handle(object_id, 0)
+        return self._lending.flush(pool_id, object_id, keys, generations)
+
+    def foreign_room_bytes(self) -> int:
+        """See ``CacheContract.foreign_room_bytes``."""
+        return self._lending.room_bytes()
+
+    # -- memory ----------------------------------------------------------------------------------------
+
+    def excess_bytes(self, watermark: float) -> int:
+        """See ``CacheContract.excess_bytes``."""
+        entries = self._entries
+        with self._lock:
+            excess = entries.zsmalloc.frames_used - entries.frames_under(watermark)
+            return max(0, excess) * PAGE_SIZE
+
+    def compact(self, frames_max: int | None = None) -> int:
+        """See ``CacheContract.compact``."""
+        with self._lock:
+            return self._entries.zsmalloc.compact(frames_max)
+
+    # -- figures ---------------------------------------------------------------------------------------
+
+    def stats(self) -> CacheStats:
+        """See ``CacheContract.stats``."""
+        with self._lock:
+            return gauges.snapshot(self._entries, self._spills)
+
+    def class_stats(self) -> list[dict[str, int]]:
+        """See ``CacheContract.class_stats``."""
+        with self._lock:
+            return self._entries.zsmalloc.class_stats()
+
+    def verify(self) -> None:
+        """See ``CacheContract.verify``."""
+        with self._lock:
+            verify.verify(self._entries, self._spills)
+
+    # -- a run of gets; the lock is held ---------------------------------------------------------------
+
+    def _get_run(
+        self,
+        pool: Pool,
+        object_id: int,
+        run: Sequence[int],
+        start: int,
+        states: bytearray,
+        away: AwayPages,
+    ) -> list[tuple[int, int, int, bytes]]:
+        """(position, flags, checksum, blob) of the pages that are here; away ones are noted."""
+        entries = self._entries
+        table = entries.table
+        read = entries.zsmalloc.read
+        blobs: list[tuple[int, int, int, bytes]] = []
+        away_before = len(away)
+        for at, index in enumerate(run, start):
+            entry = entries.find(pool, object_id, index)
+            if not entry:
+                continue
+            flags = table.flags[entry]
+            state = flags & STATE_MASK
+            if state == AWAY:
+                states[at] = PageState.AWAY
+                entries.append_away(away, at, entry)
+                continue
+            states[at] = PageState.PRESENT
+            if state == SAME_FILLED:
+                pattern = table.words[entry].to_bytes(8, "little")
+                blobs.append((at, flags, checksum_of(pattern), pattern))
+                continue
+            table.flags[entry] = flags | REFERENCED
+            blob = read(table.words[entry], table.lengths[entry])
+            blobs.append((at, flags, table.checksums[entry], blob))
+        self._count_gets(len(run), len(blobs), len(away) - away_before)
+        return blobs
+
+    def _get_run_freeing(
+        self,
+        pool: Pool,
+        object_id: int,
+        run: Sequence[int],
+        start: int,
+        into: bytearray | memoryview,
+        states: bytearray,
+        away: AwayPages,
+    ) -> None:
+        """The same for gets that free: decoded page by page, so that a repeated index finds none."""
+        self._entries.note_peaks()
+        for at, index in enumerate(run, start):
+            blobs = self._get_run(pool, object_id, (index,), at, states, away)
+            for _, flags, checksum, blob in blobs:
+                try:
+                    page = decode(blob, flags & ENCODING_MASK, checksum)
+                except CorruptPageError:
+                    states[at] = PageState.CORRUPT
+                    self._entries.counters.get_hits -= 1
+                    self._entries.counters.gets_corrupt += 1
+                    continue
+                into[at * PAGE_SIZE : (at + 1) * PAGE_SIZE] = page
+                self._entries.drop(self._entries.find(pool, object_id, index))
+
+    def _count_gets(self, gets: int, hits: int, away: int) -> None:
+        counters = self._entries.counters
+        counters.gets += gets
+        counters.get_hits += hits
+        counters.gets_away += away
+        counters.get_misses += gets - hits - away
+
+    def _count_corrupt(self, pages: int) -> None:
+        """Pages counted as hits turned out corrupt. Takes the lock."""
+        with self._lock:
+            self._entries.counters.get_hits -= pages
+            self._entries.counters.gets_corrupt += pages
+
+
+def _frees(pool: Pool, free: GetFree) -> bool:
+    if free == GetFree.BY_KIND:
+        return pool.frees_on_get
+    return free == GetFree.ALWAYS
+
+
+def _check_indexes(object_id: int, indexes: Sequence[int]) -> None:
+    if indexes:
+        check_handle(object_id, min(indexes))
+        check_handle(object_id, max(indexes))
+    else:
+        check_handle(object_id, 0)
+
+
+def _target(into: bytearray | memoryview, pages: int) -> bytearray | memoryview:
+    """The buffer to write pages to. Raises BadHandleError if it is too short or cannot be written."""
+    view = memoryview(into)
+    if view.readonly or not view.c_contiguous:
+        raise BadHandleError("pages are to be written to a buffer that is read-only or in pieces")
+    if view.nbytes < pages * PAGE_SIZE:
+        raise BadHandleError(f"{view.nbytes} bytes for {pages} pages of {PAGE_SIZE} bytes each")
+    return view.cast("B")
+
+
+def _runs(stored: list[int], start: int, stop: int) -> list[tuple[int, int, bool]]:
+    """Ascending indexes of stored pages as runs that cover start..stop."""
+    runs: list[tuple[int, int, bool]] = []
+    at = start
+    position = 0
+    while position < len(stored):
+        first = stored[position]
+        length = 1
+        while position + length < len(stored) and stored[position + length] == first + length:
+            length += 1
+        if first > at:
+            runs.append((at, first - at, False))
+        runs.append((first, length, True))
+        at = first + length
+        position += length
+    if at < stop:
+        runs.append((at, stop - at, False))
+    return runs
