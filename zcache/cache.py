@@ -1,12 +1,14 @@
 """The reference implementation of a cache, in Python.
 
 Covers: the operations of ``contract.py``, the lock, gets and flushes; the rest is delegated.
-Read next: ``entries.py`` (what is kept), ``put.py``, ``reclaim.py``, ``spill.py``, ``repatriation.py``,
+Read next: ``entries.py`` (what is kept), ``put.py``, ``reclaim.py``, ``spill.py``,
+``repatriation.py``,
 ``lending.py``.
 
-Locking: one lock over everything that is kept. Pages are encoded before it is taken and decoded after it was
-released; only gets that free their pages decode under it, because a page that turns out corrupt is to stay.
-A batch is stored in runs of ``_RUN`` pages a lock, so that other threads get in between.
+Locking: one lock over everything that is kept. Pages are encoded before it is taken and decoded
+after it was released; only gets that free their pages decode under it, because a page that turns
+out corrupt is to stay. A batch is stored in runs of ``_RUN`` pages a lock, so that other threads
+get in between.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class Cache:
             drop_above_limits(entries)
             return config
 
-    # -- pools -----------------------------------------------------------------------------------------
+    # -- pools -------------------------------------------------------------------------------------
 
     def create_pool(
         self,
@@ -103,6 +105,11 @@ class Cache:
             )
             return pool.pool_id
 
+    def pool_pages(self, pool_id: int) -> int:
+        """See ``CacheContract.pool_pages``."""
+        with self._lock:
+            return self._entries.index.pool_pages(pool_id)
+
     def destroy_pool(self, pool_id: int) -> int:
         """See ``CacheContract.destroy_pool``."""
         entries = self._entries
@@ -117,7 +124,7 @@ class Cache:
             entries.table.shrink_if_empty()
             return removed
 
-    # -- pages -----------------------------------------------------------------------------------------
+    # -- pages -------------------------------------------------------------------------------------
 
     def put(
         self, pool_id: int, object_id: int, index: int, page: Buffer, *, keep_old: bool = False
@@ -316,7 +323,7 @@ class Cache:
         with self._lock:
             self._entries.frozen = frozen
 
-    # -- spilling: pages leave -------------------------------------------------------------------------
+    # -- spilling: pages leave ---------------------------------------------------------------------
 
     def begin_spill(
         self, bytes_max: int, *, kind: PoolKind = PoolKind.PERSISTENT, pages_max: int = 4096
@@ -340,7 +347,7 @@ class Cache:
         with self._lock:
             return self._entries.displaced.drain(pages_max)
 
-    # -- fetching: pages come back ---------------------------------------------------------------------
+    # -- fetching: pages come back -----------------------------------------------------------------
 
     def peek_away(self, pool_id: int, object_id: int, indexes: Sequence[int]) -> AwayPages:
         """See ``CacheContract.peek_away``."""
@@ -381,7 +388,7 @@ class Cache:
         """See ``CacheContract.scan_away``."""
         return self._repatriation.scan(where, cursor, pages_max)
 
-    # -- lending: pages of other nodes -----------------------------------------------------------------
+    # -- lending: pages of other nodes -------------------------------------------------------------
 
     def adopt(self, pool_id: int, object_id: int, blobs: PackedBlobs) -> bytes:
         """See ``CacheContract.adopt``."""
@@ -406,7 +413,7 @@ class Cache:
         """See ``CacheContract.foreign_room_bytes``."""
         return self._lending.room_bytes()
 
-    # -- memory ----------------------------------------------------------------------------------------
+    # -- memory ------------------------------------------------------------------------------------
 
     def excess_bytes(self, watermark: float) -> int:
         """See ``CacheContract.excess_bytes``."""
@@ -420,7 +427,7 @@ class Cache:
         with self._lock:
             return self._entries.zsmalloc.compact(frames_max)
 
-    # -- figures ---------------------------------------------------------------------------------------
+    # -- figures -----------------------------------------------------------------------------------
 
     def stats(self) -> CacheStats:
         """See ``CacheContract.stats``."""
@@ -437,7 +444,7 @@ class Cache:
         with self._lock:
             verify.verify(self._entries, self._spills)
 
-    # -- a run of gets; the lock is held ---------------------------------------------------------------
+    # -- a run of gets; the lock is held -----------------------------------------------------------
 
     def _get_run(
         self,

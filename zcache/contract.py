@@ -1,12 +1,13 @@
 """The contract of a cache: what every implementation does, whatever it is made of.
 
 Covers: operations, their answers and their failures. One test suite runs over every implementation.
-Does not cover: peers. A cache never calls out; it knows only that a page can be *away* at some ``where``,
-a 64-bit word that means something to the layer above and nothing here.
+Does not cover: peers. A cache never calls out; it knows only that a page can be *away* at some
+``where``, a 64-bit word that means something to the layer above and nothing here.
 
 A page's states, at its owner:
 
-    absent -- put --> LOCAL (or SAME-FILLED) -- begin_spill --> IN TRANSIT -- finish_spill --> AWAY(where)
+    absent -- put --> LOCAL (or SAME-FILLED) -- begin_spill --> IN TRANSIT
+    IN TRANSIT -- finish_spill --> AWAY(where)
     IN TRANSIT -- cancel_spill, refused --> LOCAL      AWAY -- restore(install) --> LOCAL
     any -- flush, consuming get, ephemeral drop --> absent
 
@@ -15,9 +16,9 @@ Rules that hold for all operations:
 - A batch is a loop over its pages in order; of a repeated index the last put wins.
 - A get returns the bytes of the last accepted put, or says absent, away or corrupt; nothing else.
 - Frames in use never exceed ``config.frames_max``, not for a moment.
-- A copy elsewhere that is no longer wanted (its page was put, flushed, restored or dropped, or its ticket
-  had gone stale) is queued and handed out once by ``drain_displaced``; the layer above flushes it there.
-  One queue for every cause, so that a copy is not forgotten on an error path.
+- A copy elsewhere that is no longer wanted (its page was put, flushed, restored or dropped, or its
+  ticket had gone stale) is queued and handed out once by ``drain_displaced``; the layer above
+  flushes it there. One queue for every cause, so that a copy is not forgotten on an error path.
 """
 
 from __future__ import annotations
@@ -55,11 +56,12 @@ class CacheContract(Protocol):
     def reconfigure(self, **changes: object) -> CacheConfig:
         """Change knobs at run time (not ``chain_frames_max``); returns the new configuration.
 
-        A limit set below present use loses no persistent page: ephemeral pages are dropped, the rest stays
-        and new puts are refused until there is room. Raises ConfigError and changes nothing.
+        A limit set below present use loses no persistent page: ephemeral pages are dropped, the
+        rest stays and new puts are refused until there is room. Raises ConfigError and changes
+        nothing.
         """
 
-    # -- pools ---------------------------------------------------------------------------------------
+    # -- pools -------------------------------------------------------------------------------------
 
     def create_pool(
         self,
@@ -71,19 +73,23 @@ class CacheContract(Protocol):
     ) -> int:
         """Make a pool and return its id, the lowest free one.
 
-        ``exclusive_gets``: a get of a persistent page frees it. ``shared_uuid``: the same UUID gives the
-        same pool (of the same kind), and a get leaves the page. ``foreign``: the pool holds blobs for other
-        nodes; only ``adopt``, ``read_adopted`` and ``flush_adopted`` touch its pages.
-        Raises PoolTableFullError, without side effects.
+        ``exclusive_gets``: a get of a persistent page frees it. ``shared_uuid``: the same UUID
+        gives the same pool (of the same kind), and a get leaves the page. ``foreign``: the pool
+        holds blobs for other nodes; only ``adopt``, ``read_adopted`` and ``flush_adopted`` touch
+        its pages. Raises PoolTableFullError, without side effects.
         """
 
+    def pool_pages(self, pool_id: int) -> int:
+        """Pages of a pool, in any state; own and foreign pools. Raises NoSuchPoolError."""
+
     def destroy_pool(self, pool_id: int) -> int:
-        """Remove a pool and all its pages; returns how many. Later operations on the id are refused.
+        """Remove a pool and all its pages; returns how many. Later operations on the id are
+        refused.
 
         Waits for operations under way. Raises NoSuchPoolError.
         """
 
-    # -- pages ---------------------------------------------------------------------------------------
+    # -- pages -------------------------------------------------------------------------------------
 
     def put(
         self,
@@ -96,9 +102,10 @@ class CacheContract(Protocol):
     ) -> None:
         """Store one page of PAGE_SIZE bytes, in place of any earlier one.
 
-        Raises CacheFullError or PoorCompressionError when nothing was stored: then the handle is absent,
-        or, with ``keep_old``, what it was before (for block devices, whose refused write leaves the old
-        content readable). Raises NoSuchPoolError, BadHandleError. In a frozen cache a put is a flush.
+        Raises CacheFullError or PoorCompressionError when nothing was stored: then the handle is
+        absent, or, with ``keep_old``, what it was before (for block devices, whose refused write
+        leaves the old content readable). Raises NoSuchPoolError, BadHandleError. In a frozen cache
+        a put is a flush.
         """
 
     def put_many(
@@ -112,8 +119,8 @@ class CacheContract(Protocol):
     ) -> None:
         """Store ``len(indexes)`` pages; ``payload`` holds them back to back, PAGE_SIZE bytes each.
 
-        Pages are stored in order; at the first refusal the exception's ``stored`` says how many were
-        stored, and no later page of the batch is touched.
+        Pages are stored in order; at the first refusal the exception's ``stored`` says how many
+        were stored, and no later page of the batch is touched.
         """
 
     def get(
@@ -134,17 +141,20 @@ class CacheContract(Protocol):
         *,
         free: GetFree = GetFree.BY_KIND,
     ) -> tuple[bytes, AwayPages]:
-        """Write page i of the batch to ``into[i * PAGE_SIZE:]``; bytes of pages not PRESENT stay as they are.
+        """Write page i of the batch to ``into[i * PAGE_SIZE:]``; bytes of pages not PRESENT stay as
+        they are.
 
-        Returns one ``PageState`` a page, and the AWAY ones as columns (``positions`` = i). A corrupt page
-        is a state here, not an exception.
+        Returns one ``PageState`` a page, and the AWAY ones as columns (``positions`` = i). A
+        corrupt page is a state here, not an exception.
         """
 
     def flush(self, pool_id: int, object_id: int, index: int) -> bool:
         """Remove one page; True if there was one (here or away)."""
 
     def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
-        """Remove every page with start <= index < stop; returns how many. Cost grows with pages, not range."""
+        """Remove every page with start <= index < stop; returns how many. Cost grows with pages,
+        not range.
+        """
 
     def flush_object(self, pool_id: int, object_id: int) -> int:
         """Remove every page of the object, and the object; returns how many."""
@@ -157,7 +167,7 @@ class CacheContract(Protocol):
     def freeze(self, frozen: bool = True) -> None:
         """Stop (or resume) storing: each put becomes a flush of its handle and is counted."""
 
-    # -- spilling: pages leave --------------------------------------------------------------------
+    # -- spilling: pages leave ---------------------------------------------------------------------
 
     def begin_spill(
         self,
@@ -166,20 +176,21 @@ class CacheContract(Protocol):
         kind: PoolKind = PoolKind.PERSISTENT,
         pages_max: int = 4096,
     ) -> SpillTicket | None:
-        """Take the coldest own local pages of a kind, about ``bytes_max`` bytes of blobs; None if there are none.
+        """Take the coldest own local pages of a kind, about ``bytes_max`` bytes of blobs; None if
+        there are none.
 
-        Second chance: a page hit since it was last passed over is passed over once more. Same-filled pages
-        never leave. The pages stay readable; the payload is a copy.
-        Each page leaves under a fresh generation: a key and a generation name one copy elsewhere, ever,
-        so that a flush or a spill that arrives late cannot touch a later copy of the same page.
+        Second chance: a page hit since it was last passed over is passed over once more.
+        Same-filled pages never leave. The pages stay readable; the payload is a copy. Each page
+        leaves under a fresh generation: a key and a generation name one copy elsewhere, ever, so
+        that a flush or a spill that arrives late cannot touch a later copy of the same page.
         """
 
     def finish_spill(self, ticket: SpillTicket, where: int, accepted: Buffer | None = None) -> int:
         """End a ticket: its pages are away at ``where``; returns how many became so.
 
-        ``accepted``: one byte a page, non-zero where the lender took it (None: all); the others become
-        local again. A page put or flushed since is not touched; its copy at ``where``, if taken, is queued
-        as displaced. Raises TicketError.
+        ``accepted``: one byte a page, non-zero where the lender took it (None: all); the others
+        become local again. A page put or flushed since is not touched; its copy at ``where``, if
+        taken, is queued as displaced. Raises TicketError.
         """
 
     def cancel_spill(self, ticket: SpillTicket) -> None:
@@ -188,10 +199,12 @@ class CacheContract(Protocol):
     def drain_displaced(self, pages_max: int = 65536) -> AwayPages:
         """Hand out (once) copies elsewhere that are no longer wanted, oldest first."""
 
-    # -- fetching: pages come back ------------------------------------------------------------------
+    # -- fetching: pages come back -----------------------------------------------------------------
 
     def peek_away(self, pool_id: int, object_id: int, indexes: Sequence[int]) -> AwayPages:
-        """Those of the pages that are away (``positions`` = place in ``indexes``); counts as no get."""
+        """Those of the pages that are away (``positions`` = place in ``indexes``); counts as no
+        get.
+        """
 
     def restore_many(
         self,
@@ -206,43 +219,52 @@ class CacheContract(Protocol):
     ) -> bytes:
         """Verify fetched blobs against their stubs and decode page i to ``into[i * PAGE_SIZE:]``.
 
-        A blob is STALE unless its key and generation are the stub's; CORRUPT unless length, encoding and
-        checksum match too. Then: if ``free`` frees the page, it becomes absent; else, with ``install``,
-        it becomes local if there is room under the high watermark (no page is dropped or moved for it);
-        else it stays away. The copy elsewhere of a page that ceased to be away is queued as displaced.
+        A blob is STALE unless its key and generation are the stub's; CORRUPT unless length,
+        encoding and checksum match too. Then: if ``free`` frees the page, it becomes absent; else,
+        with ``install``, it becomes local if there is room under the high watermark (no page is
+        dropped or moved for it); else it stays away. The copy elsewhere of a page that ceased to be
+        away is queued as displaced.
         ``into=None`` verifies and installs only. Returns one ``RestoreStatus`` a page.
         """
 
     def forget_away(self, pool_id: int, object_id: int, index: int, generation: int) -> bool:
-        """Drop a stub whose copy no longer exists; nothing is queued. False if the page changed since."""
+        """Drop a stub whose copy no longer exists; nothing is queued. False if the page changed
+        since.
+        """
 
     def forget_where(self, where: int, kind: PoolKind) -> int:
-        """Drop every stub of own pages of ``kind`` at ``where``; nothing is queued. Returns how many."""
+        """Drop every stub of own pages of ``kind`` at ``where``; nothing is queued. Returns how
+        many.
+        """
 
     def scan_away(
         self, where: int, *, cursor: int = 0, pages_max: int = 4096
     ) -> tuple[list[tuple[int, int, int]], AwayPages, int]:
-        """Pages away at ``where``: handles (pool id, object id, index), their columns, and the next cursor.
+        """Pages away at ``where``: handles (pool id, object id, index), their columns, and the next
+        cursor.
 
-        The cursor is 0 when the scan is complete. Pages that come and go during a scan may be missed or
-        seen twice; pages that stay are seen.
+        The cursor is 0 when the scan is complete. Pages that come and go during a scan may be
+        missed or seen twice; pages that stay are seen.
         """
 
-    # -- lending: pages of other nodes --------------------------------------------------------------
+    # -- lending: pages of other nodes -------------------------------------------------------------
 
     def adopt(self, pool_id: int, object_id: int, blobs: PackedBlobs) -> bytes:
         """Store foreign blobs as they are, under index = key; returns one ``AdoptStatus`` a blob.
 
-        A blob replaces one of a lower generation under its key; one of an equal or higher generation makes
-        it STALE. Nothing in a blob is interpreted; lengths (1..4096) and checksums are verified. SAME is
-        accepted as an encoding with a blob of 8 bytes, and stored like any other.
-        Own pages come first: a foreign persistent page never takes a frame above the high watermark.
+        A blob replaces one of a lower generation under its key; one of an equal or higher
+        generation makes it STALE. Nothing in a blob is interpreted; lengths (1..4096) and checksums
+        are verified. SAME is accepted as an encoding with a blob of 8 bytes, and stored like any
+        other. Own pages come first: a foreign persistent page never takes a frame above the high
+        watermark.
         """
 
     def read_adopted(
         self, pool_id: int, object_id: int, keys: Sequence[int], generations: Sequence[int]
     ) -> tuple[bytes, PackedBlobs]:
-        """Blobs by key and exact generation: BLOB_FOUND / BLOB_ABSENT a key, and the found ones packed."""
+        """Blobs by key and exact generation: BLOB_FOUND / BLOB_ABSENT a key, and the found ones
+        packed.
+        """
 
     def flush_adopted(
         self, pool_id: int, object_id: int, keys: Sequence[int], generations: Sequence[int]
@@ -252,7 +274,7 @@ class CacheContract(Protocol):
     def foreign_room_bytes(self) -> int:
         """Bytes of foreign blobs that would be taken now: quota and watermark, whichever is less."""
 
-    # -- memory ----------------------------------------------------------------------------------------
+    # -- memory ------------------------------------------------------------------------------------
 
     def excess_bytes(self, watermark: float) -> int:
         """Bytes of frames in use above ``watermark * limit``; 0 if none."""
@@ -263,7 +285,7 @@ class CacheContract(Protocol):
         Returns the frames given back. Handles, contents and generations do not change.
         """
 
-    # -- figures ---------------------------------------------------------------------------------------
+    # -- figures -----------------------------------------------------------------------------------
 
     def stats(self) -> CacheStats:
         """A snapshot of counters and gauges."""

@@ -1,10 +1,11 @@
 """From handles to entries: pools, objects, and leaves of 64 pages.
 
-Covers: finding, adding, removing and walking. Does not cover: what an entry holds (``page_table.py``).
+Covers: finding, adding, removing and walking. Does not cover: what an entry holds
+(``page_table.py``).
 
-An object is a mapping from ``index >> 6`` to a leaf: an array of 64 entry numbers (0: none) and their count,
-the 64-slot node of tmem's radix tree. A leaf with a single page is that entry's number itself, so that
-scattered pages do not pay for an array. An object exists only while it has a page.
+An object is a mapping from ``index >> 6`` to a leaf: an array of 64 entry numbers (0: none) and
+their count, the 64-slot node of tmem's radix tree. A leaf with a single page is that entry's number
+itself, so that scattered pages do not pay for an array. An object exists only while it has a page.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Index:
         self._free_numbers = array("I")
         self._indexes = indexes
 
-    # -- pools -----------------------------------------------------------------------------------------
+    # -- pools -------------------------------------------------------------------------------------
 
     def create_pool(
         self, kind: PoolKind, *, exclusive: bool, uuid: UUID | None, foreign: bool
@@ -114,6 +115,13 @@ class Index:
                 return pool
         raise NoSuchPoolError(pool_id)
 
+    def pool_pages(self, pool_id: int) -> int:
+        """Pages of a pool, own or foreign. Raises NoSuchPoolError."""
+        pool = self.pools[pool_id] if 0 <= pool_id < len(self.pools) else None
+        if pool is None:
+            raise NoSuchPoolError(pool_id)
+        return sum(page_object.pages for page_object in pool.objects.values())
+
     def remove_pool(self, pool_id: int) -> Pool:
         """Take a pool out of the table. Its objects are the caller's to remove."""
         pool = self.pools[pool_id] if 0 <= pool_id < len(self.pools) else None
@@ -125,7 +133,7 @@ class Index:
             self.pools.pop()
         return pool
 
-    # -- pages -----------------------------------------------------------------------------------------
+    # -- pages -------------------------------------------------------------------------------------
 
     def lookup(self, page_object: PageObject, index: int) -> int:
         """The entry of a page of an object, or 0."""
