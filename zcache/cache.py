@@ -19,11 +19,18 @@ from dataclasses import replace
 from uuid import UUID
 
 from zcache import gauges, verify
-from zcache.codec import checksum_of, decode, encode_many, pages_view, same_filled_page
+from zcache.codec import decode, encode_many, pages_view
 from zcache.config import CacheConfig
 from zcache.entries import Entries
 from zcache.errors import BadHandleError, ConfigError, CorruptPageError, PutRefusedError
-from zcache.index import Pool
+from zcache.get import (
+    count_corrupt,
+    decode_into,
+    frees,
+    read_freeing,
+    read_one,
+    read_run,
+)
 from zcache.lending import Lending
 from zcache.page import (
     INDEX_MAX,
@@ -33,12 +40,10 @@ from zcache.page import (
     Buffer,
     GetFree,
     PackedBlobs,
-    PageState,
     PoolKind,
     SpillTicket,
     check_handle,
 )
-from zcache.page_table import AWAY, ENCODING_MASK, REFERENCED, SAME_FILLED, STATE_MASK
 from zcache.put import put_as_flush, store_pages
 from zcache.reclaim import drop_above_limits
 from zcache.repatriation import Repatriation
@@ -174,45 +179,17 @@ class Cache:
         """See ``CacheContract.get``."""
         check_handle(object_id, index)
         entries = self._entries
-        table = entries.table
-        counters = entries.counters
         with self._lock:
             pool = entries.index.pool(pool_id)
-            counters.gets += 1
-            entry = entries.find(pool, object_id, index)
-            if not entry:
-                counters.get_misses += 1
-                return None
-            flags = table.flags[entry]
-            state = flags & STATE_MASK
-            if state == AWAY:
-                counters.gets_away += 1
-                return entries.away_page(entry)
-            frees = _frees(pool, free)
-            if state == SAME_FILLED:
-                page = same_filled_page(table.words[entry])
-                if frees:
-                    entries.drop(entry)
-                counters.get_hits += 1
-                return page
-            table.flags[entry] = flags | REFERENCED
-            blob = entries.zsmalloc.read(table.words[entry], table.lengths[entry])
-            checksum = table.checksums[entry]
-            if frees:
-                try:
-                    page = decode(blob, flags & ENCODING_MASK, checksum)
-                except CorruptPageError:
-                    counters.gets_corrupt += 1
-                    raise
-                entries.note_peaks()
-                entries.drop(entry)
-                counters.get_hits += 1
-                return page
-            counters.get_hits += 1
+            page = read_one(entries, pool, object_id, index, free=frees(pool, free))
+        if not isinstance(page, tuple) or isinstance(page, AwayPage):
+            return page
+        _, encoding, checksum, blob = page
         try:
-            return decode(blob, flags & ENCODING_MASK, checksum)
+            return decode(blob, encoding, checksum)
         except CorruptPageError:
-            self._count_corrupt(1)
+            with self._lock:
+                count_corrupt(entries, 1)
             raise
 
     def get_many(
@@ -234,21 +211,14 @@ class Cache:
             run = indexes[start : start + _RUN]
             with self._lock:
                 pool = entries.index.pool(pool_id)
-                if _frees(pool, free):
-                    self._get_run_freeing(pool, object_id, run, start, into, states, away)
+                if frees(pool, free):
+                    read_freeing(entries, pool, object_id, run, start, into, states, away)
                     continue
-                blobs = self._get_run(pool, object_id, run, start, states, away)
-            corrupt = 0
-            for at, flags, checksum, blob in blobs:
-                try:
-                    page = decode(blob, flags & ENCODING_MASK, checksum)
-                except CorruptPageError:
-                    states[at] = PageState.CORRUPT
-                    corrupt += 1
-                    continue
-                into[at * PAGE_SIZE : (at + 1) * PAGE_SIZE] = page
+                found = read_run(entries, pool, object_id, run, start, states, away)
+            corrupt = decode_into(found, into, states)
             if corrupt:
-                self._count_corrupt(corrupt)
+                with self._lock:
+                    count_corrupt(entries, corrupt)
         return bytes(states), away
 
     def flush(self, pool_id: int, object_id: int, index: int) -> bool:
@@ -310,13 +280,7 @@ class Cache:
         entries = self._entries
         with self._lock:
             pool = entries.index.pool(pool_id)
-            page_object = pool.objects.get(object_id)
-            stored = (
-                [entries.table.indexes[e] for e in entries.index.walk(page_object, start, stop)]
-                if page_object is not None
-                else []
-            )
-        return _runs(stored, start, stop)
+            return entries.index.extents(pool, object_id, start, stop)
 
     def freeze(self, frozen: bool = True) -> None:
         """See ``CacheContract.freeze``."""
@@ -444,88 +408,6 @@ class Cache:
         with self._lock:
             verify.verify(self._entries, self._spills)
 
-    # -- a run of gets; the lock is held -----------------------------------------------------------
-
-    def _get_run(
-        self,
-        pool: Pool,
-        object_id: int,
-        run: Sequence[int],
-        start: int,
-        states: bytearray,
-        away: AwayPages,
-    ) -> list[tuple[int, int, int, bytes]]:
-        """(position, flags, checksum, blob) of the pages that are here; away ones are noted."""
-        entries = self._entries
-        table = entries.table
-        read = entries.zsmalloc.read
-        blobs: list[tuple[int, int, int, bytes]] = []
-        away_before = len(away)
-        for at, index in enumerate(run, start):
-            entry = entries.find(pool, object_id, index)
-            if not entry:
-                continue
-            flags = table.flags[entry]
-            state = flags & STATE_MASK
-            if state == AWAY:
-                states[at] = PageState.AWAY
-                entries.append_away(away, at, entry)
-                continue
-            states[at] = PageState.PRESENT
-            if state == SAME_FILLED:
-                pattern = table.words[entry].to_bytes(8, "little")
-                blobs.append((at, flags, checksum_of(pattern), pattern))
-                continue
-            table.flags[entry] = flags | REFERENCED
-            blob = read(table.words[entry], table.lengths[entry])
-            blobs.append((at, flags, table.checksums[entry], blob))
-        self._count_gets(len(run), len(blobs), len(away) - away_before)
-        return blobs
-
-    def _get_run_freeing(
-        self,
-        pool: Pool,
-        object_id: int,
-        run: Sequence[int],
-        start: int,
-        into: bytearray | memoryview,
-        states: bytearray,
-        away: AwayPages,
-    ) -> None:
-        """The same for gets that free: decoded page by page, so that a repeated index finds none."""
-        self._entries.note_peaks()
-        for at, index in enumerate(run, start):
-            blobs = self._get_run(pool, object_id, (index,), at, states, away)
-            for _, flags, checksum, blob in blobs:
-                try:
-                    page = decode(blob, flags & ENCODING_MASK, checksum)
-                except CorruptPageError:
-                    states[at] = PageState.CORRUPT
-                    self._entries.counters.get_hits -= 1
-                    self._entries.counters.gets_corrupt += 1
-                    continue
-                into[at * PAGE_SIZE : (at + 1) * PAGE_SIZE] = page
-                self._entries.drop(self._entries.find(pool, object_id, index))
-
-    def _count_gets(self, gets: int, hits: int, away: int) -> None:
-        counters = self._entries.counters
-        counters.gets += gets
-        counters.get_hits += hits
-        counters.gets_away += away
-        counters.get_misses += gets - hits - away
-
-    def _count_corrupt(self, pages: int) -> None:
-        """Pages counted as hits turned out corrupt. Takes the lock."""
-        with self._lock:
-            self._entries.counters.get_hits -= pages
-            self._entries.counters.gets_corrupt += pages
-
-
-def _frees(pool: Pool, free: GetFree) -> bool:
-    if free == GetFree.BY_KIND:
-        return pool.frees_on_get
-    return free == GetFree.ALWAYS
-
 
 def _check_indexes(object_id: int, indexes: Sequence[int]) -> None:
     if indexes:
@@ -536,30 +418,10 @@ def _check_indexes(object_id: int, indexes: Sequence[int]) -> None:
 
 
 def _target(into: bytearray | memoryview, pages: int) -> bytearray | memoryview:
-    """The buffer to write pages to. Raises BadHandleError if it is too short or cannot be written."""
+    """The buffer to write pages to. Raises BadHandleError if it is too short or read-only."""
     view = memoryview(into)
     if view.readonly or not view.c_contiguous:
         raise BadHandleError("pages are to be written to a buffer that is read-only or in pieces")
     if view.nbytes < pages * PAGE_SIZE:
         raise BadHandleError(f"{view.nbytes} bytes for {pages} pages of {PAGE_SIZE} bytes each")
     return view.cast("B")
-
-
-def _runs(stored: list[int], start: int, stop: int) -> list[tuple[int, int, bool]]:
-    """Ascending indexes of stored pages as runs that cover start..stop."""
-    runs: list[tuple[int, int, bool]] = []
-    at = start
-    position = 0
-    while position < len(stored):
-        first = stored[position]
-        length = 1
-        while position + length < len(stored) and stored[position + length] == first + length:
-            length += 1
-        if first > at:
-            runs.append((at, first - at, False))
-        runs.append((first, length, True))
-        at = first + length
-        position += length
-    if at < stop:
-        runs.append((at, stop - at, False))
-    return runs

@@ -1,10 +1,10 @@
 """Pages to blobs and back: same-filled detection, LZ4, checksums.
 
-Covers: encoding of one page and of batches, decoding with verification. No state, no locks: all of it runs
-outside the cache's lock. Does not cover: where blobs are kept.
+Covers: encoding of one page and of batches, decoding with verification. No state, no locks: all of
+it runs outside the cache's lock. Does not cover: where blobs are kept.
 
-A page that does not compress below the huge watermark of zsmalloc is kept as it is: a blob beyond that would
-take a whole frame all the same (as zram decides).
+A page that does not compress below the huge watermark of zsmalloc is kept as it is: a blob beyond
+that would take a whole frame all the same (as zram decides).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 EncodedPage = bytes | int | None
-"""A blob (RAW if it has 4096 bytes, else LZ4); or the 64-bit pattern of a same-filled page; or None, refused."""
+"""A blob (RAW if it has 4096 bytes, else LZ4); or the 64-bit pattern of a same-filled page; or
+None, refused.
+"""
 
 checksum_of = xxh3_64_intdigest
 """XXH3-64 with seed 0 over a blob."""

@@ -1,6 +1,7 @@
 """The knobs of one cache: typed, complete, checked when built and when changed.
 
-Covers: names, defaults, ranges. Does not cover: where values come from (files, flags: the program above).
+Covers: names, defaults, ranges. Does not cover: where values come from (files, flags: the program
+above).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from zcache.page import PAGE_SIZE
 __all__ = ["CODECS", "CacheConfig"]
 
 CODECS = ("lz4", "none")
-"""Names of codecs that new pages may be stored with; all stored pages stay readable after a change."""
+"""Codecs that new pages may be stored with; stored pages stay readable after a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +22,14 @@ class CacheConfig:
     """Limits and policies of a cache. Raises ConfigError for a value outside its range."""
 
     pool_bytes_max: int = 256 * 1024 * 1024
-    """Hard limit of all frames together, own and foreign, in bytes; rounded down to whole frames."""
+    """Hard limit of all frames, own and foreign, in bytes; rounded down to whole frames."""
     high_watermark: float = 0.90
     """Share of the limit above which pages should leave (spill)."""
     low_watermark: float = 0.80
     """Share of the limit at which spilling stops."""
     accept_watermark: float = 1.0
-    """After the limit was hit, puts of new persistent pages are refused until use is at or under this
-    share (zswap's accept_threshold_percent); 1.0 switches the hysteresis off."""
+    """After the limit was hit, puts of new persistent pages are refused until use is at or under
+    this share (zswap's accept_threshold_percent); 1.0 switches the hysteresis off."""
     foreign_bytes_max: int = 0
     """Quota for pages held for other nodes, in bytes of the slots they occupy; 0 lends nothing."""
     codec: str = "lz4"

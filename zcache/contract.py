@@ -152,9 +152,7 @@ class CacheContract(Protocol):
         """Remove one page; True if there was one (here or away)."""
 
     def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
-        """Remove every page with start <= index < stop; returns how many. Cost grows with pages,
-        not range.
-        """
+        """Remove pages with start <= index < stop; returns how many. Costs by page, not range."""
 
     def flush_object(self, pool_id: int, object_id: int) -> int:
         """Remove every page of the object, and the object; returns how many."""
@@ -202,9 +200,7 @@ class CacheContract(Protocol):
     # -- fetching: pages come back -----------------------------------------------------------------
 
     def peek_away(self, pool_id: int, object_id: int, indexes: Sequence[int]) -> AwayPages:
-        """Those of the pages that are away (``positions`` = place in ``indexes``); counts as no
-        get.
-        """
+        """The pages that are away (``positions`` = place in ``indexes``); counts as no get."""
 
     def restore_many(
         self,
@@ -228,14 +224,10 @@ class CacheContract(Protocol):
         """
 
     def forget_away(self, pool_id: int, object_id: int, index: int, generation: int) -> bool:
-        """Drop a stub whose copy no longer exists; nothing is queued. False if the page changed
-        since.
-        """
+        """Drop a stub whose copy is gone; nothing is queued. False if the page changed since."""
 
     def forget_where(self, where: int, kind: PoolKind) -> int:
-        """Drop every stub of own pages of ``kind`` at ``where``; nothing is queued. Returns how
-        many.
-        """
+        """Drop own pages of ``kind`` away at ``where``; nothing is queued. Returns how many."""
 
     def scan_away(
         self, where: int, *, cursor: int = 0, pages_max: int = 4096
@@ -262,9 +254,7 @@ class CacheContract(Protocol):
     def read_adopted(
         self, pool_id: int, object_id: int, keys: Sequence[int], generations: Sequence[int]
     ) -> tuple[bytes, PackedBlobs]:
-        """Blobs by key and exact generation: BLOB_FOUND / BLOB_ABSENT a key, and the found ones
-        packed.
-        """
+        """Blobs by key and exact generation: BLOB_FOUND or BLOB_ABSENT a key, and those found."""
 
     def flush_adopted(
         self, pool_id: int, object_id: int, keys: Sequence[int], generations: Sequence[int]
@@ -272,7 +262,7 @@ class CacheContract(Protocol):
         """Drop each blob whose stored generation is at most the one given; returns how many."""
 
     def foreign_room_bytes(self) -> int:
-        """Bytes of foreign blobs that would be taken now: quota and watermark, whichever is less."""
+        """Bytes of foreign blobs that would be taken now, by quota and by high watermark."""
 
     # -- memory ------------------------------------------------------------------------------------
 
@@ -291,7 +281,7 @@ class CacheContract(Protocol):
         """A snapshot of counters and gauges."""
 
     def class_stats(self) -> list[dict[str, int]]:
-        """A row per size class, columns as in the kernel's zsmalloc debugfs; sums equal the totals."""
+        """A row per size class, columns as in the kernel's debugfs; sums equal the totals."""
 
     def verify(self) -> None:
-        """Recompute every sum from scratch and compare. Raises VerifyError with all findings. Slow."""
+        """Recompute every sum and compare. Raises VerifyError with all findings. Slow."""

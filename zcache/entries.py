@@ -1,7 +1,8 @@
 """Entries and what they hold: page table, index, allocator and displaced copies, kept in step.
 
-Covers: finding, filling, releasing and dropping an entry in any state, and the sums that go with it.
-Does not cover: when (``cache.py``, ``put.py``, ``reclaim.py``, ``spill.py``, ``repatriation.py``, ``lending.py``).
+Covers: finding, filling, releasing and dropping an entry in any state, and the sums that go with
+it. Does not cover: when (``cache.py``, ``put.py``, ``reclaim.py``, ``spill.py``,
+``repatriation.py``, ``lending.py``).
 
 All of it runs under the cache's one lock.
 """
@@ -51,19 +52,19 @@ class Entries:
         self.foreign_slot_bytes = 0
 
     def configure(self, config: CacheConfig) -> None:
-        """Put another configuration in force; what is above its limits is for the caller to drop."""
+        """Put another configuration in force; what is above its limits is the caller's to drop."""
         self.config = config
         self.index.pools_max = config.pools_max
         self.zsmalloc.set_limit(config.frames_max)
 
-    # -- limits ----------------------------------------------------------------------------------------
+    # -- limits ------------------------------------------------------------------------------------
 
     def frames_under(self, watermark: float) -> int:
         """A watermark in frames."""
         return int(watermark * self.zsmalloc.frames_max)
 
     def note_peaks(self) -> None:
-        """To be called before pages become fewer, and before peaks are read: they are exact this way."""
+        """To be called before pages become fewer and before peaks are read: then they are exact."""
         counts = self.table.counts
         counters = self.counters
         local = counts[LOCAL] + counts[LOCAL | PERSISTENT]
@@ -73,7 +74,7 @@ class Entries:
         if foreign > counters.pages_foreign_peak:
             counters.pages_foreign_peak = foreign
 
-    # -- entries ---------------------------------------------------------------------------------------
+    # -- entries -----------------------------------------------------------------------------------
 
     def find(self, pool: Pool, object_id: int, index: int) -> int:
         """The entry of a page, or 0."""
@@ -105,7 +106,7 @@ class Entries:
         location: int,
         generation: int,
     ) -> None:
-        """Make an entry that holds nothing local (``flags``: pool's bits and encoding), most recent."""
+        """Give an entry a blob; most recent. ``flags``: the pool's bits and the encoding."""
         table = self.table
         flags |= LOCAL
         table.flags[entry] = flags
@@ -133,8 +134,8 @@ class Entries:
     def release(self, entry: int) -> int:
         """Let go of what an entry holds; its copy elsewhere, if any, becomes displaced.
 
-        The entry stays in the index, and is to be filled or dropped next. Returns the size class in which
-        a slot became free, or -1. ``note_peaks`` was called.
+        The entry stays in the index, and is to be filled or dropped next. Returns the size class in
+        which a slot became free, or -1. ``note_peaks`` was called.
         """
         table = self.table
         flags = table.flags[entry]
@@ -197,7 +198,7 @@ class Entries:
         table.bytes[flags & COUNT_MASK] -= table.lengths[entry]
         self.discard_unfilled(entry)
 
-    # -- pages elsewhere -------------------------------------------------------------------------------
+    # -- pages elsewhere ---------------------------------------------------------------------------
 
     def count_away(self, where: int, flags: int, change: int) -> None:
         """Keep ``away`` in step with a stub that comes or goes."""

@@ -11,7 +11,8 @@ Does not cover: absence of a page, which is a normal answer of a get and a value
     ├── PutRefusedError          a put stored nothing
     │   ├── CacheFullError       no frame within the limit
     │   └── PoorCompressionError the page does not compress and the configuration refuses such pages
-    ├── CorruptPageError         a stored or fetched blob fails its length, checksum or decompression
+    ├── CorruptPageError         a stored or fetched blob fails its length, checksum or
+                                 decompression
     ├── TicketError              a spill ticket ended twice, or not of this cache
     └── VerifyError              the debug check found sums that do not add up
 """
@@ -40,7 +41,8 @@ class ZcacheError(Exception):
 class ConfigError(ZcacheError, ValueError):
     """A configuration value is not accepted.
 
-    Attributes: ``key`` (the field's name), ``value`` (what was given), ``accepted`` (what is accepted).
+    Attributes: ``key`` (the field's name), ``value`` (what was given), ``accepted`` (what is
+    accepted).
     """
 
     def __init__(self, key: str, value: object, accepted: str) -> None:
@@ -82,9 +84,9 @@ class PoolTableFullError(ZcacheError):
 class PutRefusedError(ZcacheError):
     """A put stored nothing.
 
-    Unless the put asked to keep the old page, the handle is absent afterwards (rule of tmem: a failed
-    duplicate put leaves no older version behind).
-    Attribute: ``stored`` (how many pages of a batch were stored before the refusal, in order).
+    Unless the put asked to keep the old page, the handle is absent afterwards (rule of tmem: a
+    failed duplicate put leaves no older version behind). Attribute: ``stored`` (how many pages of a
+    batch were stored before the refusal, in order).
     """
 
     def __init__(self, reason: str, stored: int = 0) -> None:

@@ -1,6 +1,7 @@
 """A cache's figures at one moment.
 
-Covers: gauges from the page table's counts, bytes of metadata. Does not cover: counting (each operation does).
+Covers: gauges from the page table's counts, bytes of metadata. Does not cover: counting (each
+operation does).
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def snapshot(entries: Entries, spills: SpillDesk) -> CacheStats:
 
 
 def metadata_bytes(entries: Entries, spills: SpillDesk) -> int:
-    """Bytes of Python objects beside the frames, by ``sys.getsizeof``; open tickets' payloads included."""
+    """Bytes beside the frames, by ``sys.getsizeof``; open tickets' payloads included."""
     zspages = entries.zsmalloc.zspages
     total = entries.index.metadata_bytes() + entries.displaced.metadata_bytes()
     total += _sizes(entries.table.columns()) + _sizes(zspages.columns())

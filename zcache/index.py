@@ -195,7 +195,7 @@ class Index:
             self._remove_object(page_object)
 
     def walk(self, page_object: PageObject, start: int, stop: int) -> Iterator[int]:
-        """Entries of pages with start <= index < stop, in order; cost grows with pages, not range."""
+        """Entries with start <= index < stop, in order; cost grows with pages, not range."""
         if start >= stop:
             return
         leaves = page_object.leaves
@@ -210,6 +210,27 @@ class Index:
             for entry in (leaf,) if isinstance(leaf, int) else leaf[:LEAF_SLOTS]:
                 if entry and start <= self._indexes[entry] < stop:
                     yield entry
+
+    def extents(
+        self, pool: Pool, object_id: int, start: int, stop: int
+    ) -> list[tuple[int, int, bool]]:
+        """(start, length, stored?) runs that cover start..stop, in order."""
+        runs: list[tuple[int, int, bool]] = []
+        at = run_start = start  # start..run_start: absent or reported; run_start..at: stored
+        page_object = pool.objects.get(object_id)
+        entries = self.walk(page_object, start, stop) if page_object is not None else ()
+        for index in map(self._indexes.__getitem__, entries):
+            if index > at:
+                if at > run_start:
+                    runs.append((run_start, at - run_start, True))
+                runs.append((at, index - at, False))
+                run_start = index
+            at = index + 1
+        if at > run_start:
+            runs.append((run_start, at - run_start, True))
+        if at < stop:
+            runs.append((at, stop - at, False))
+        return runs
 
     def metadata_bytes(self) -> int:
         """Bytes of everything kept here."""

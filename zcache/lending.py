@@ -3,9 +3,10 @@
 Covers: checking and storing them within a quota, giving copies, dropping them.
 Does not cover: who may lend, leases (the layer above).
 
-A foreign page's index is its owner's key and its generation the owner's. Nothing in a blob is interpreted.
-Own pages come first: no foreign page takes a frame above the high watermark, nothing of the node's own is
-dropped or moved for one, and foreign ephemeral pages are the first to go (``reclaim.py``).
+A foreign page's index is its owner's key and its generation the owner's. Nothing in a blob is
+interpreted. Own pages come first: no foreign page takes a frame above the high watermark, nothing
+of the node's own is dropped or moved for one, and foreign ephemeral pages are the first to go
+(``reclaim.py``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["Lending", "blob_offsets"]
 
 
 def blob_offsets(blobs: PackedBlobs) -> list[int]:
-    """Where each blob starts in the payload, and the end. Raises BadHandleError if columns do not agree."""
+    """Where each blob starts in the payload, and the end. Raises BadHandleError."""
     rows = {
         len(blobs.keys),
         len(blobs.generations),

@@ -3,8 +3,8 @@
 Covers: constants, enumerations, value types, checks of handles. No state.
 Read next: ``contract.py`` for the operations, ``cache.py`` for the reference implementation.
 
-A batch is a set of columns of equal length (``array`` of machine words, little-endian on every machine that
-is supported) plus one payload; never one Python object a page.
+A batch is a set of columns of equal length (``array`` of machine words, little-endian on every
+machine that is supported) plus one payload; never one Python object a page.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _halves() -> array[int]:
 
 @dataclass(slots=True)
 class PackedBlobs:
-    """Blobs (compressed pages) as columns; row i's bytes are the next ``lengths[i]`` of ``payload``.
+    """Blobs (compressed pages) as columns; row i's bytes are the next ``lengths[i]`` of
+    ``payload``.
 
     ``keys``         u64, how the owner names the page towards lenders; of no meaning to anyone else
     ``generations``  u64, rises with every put, and with every ticket that takes the page

@@ -1,11 +1,13 @@
-"""The page table: one entry a page, as columns of machine words; and the recency queues threaded through it.
+"""The page table: one entry a page, as columns of machine words; and the recency queues threaded
+through it.
 
-Covers: entry numbers and their reuse, states and flags, queue links, counts of pages and bytes by state.
-Does not cover: which handle an entry belongs to beyond two columns (``index.py``), blobs (``zsmalloc.py``).
+Covers: entry numbers and their reuse, states and flags, queue links, counts of pages and bytes by
+state. Does not cover: which handle an entry belongs to beyond two columns (``index.py``), blobs
+(``zsmalloc.py``).
 
-An entry is a small integer. Entry 0 is none; entries 1..4 are the heads of the circular recency queues
-(oldest page next to the head); pages start at 5. An entry's number is the ``key`` by which lenders know the
-page; a number is used again, so it means a page only together with a generation.
+An entry is a small integer. Entry 0 is none; entries 1..4 are the heads of the circular recency
+queues (oldest page next to the head); pages start at 5. An entry's number is the ``key`` by which
+lenders know the page; a number is used again, so it means a page only together with a generation.
 """
 
 from __future__ import annotations
@@ -123,7 +125,7 @@ class PageTable:
             self.free_head = 0
             self._link_queues()
 
-    # -- queues ----------------------------------------------------------------------------------------
+    # -- queues ------------------------------------------------------------------------------------
 
     def append(self, entry: int, queue: int) -> None:
         """Make an entry the most recent of a queue."""
@@ -159,7 +161,7 @@ class PageTable:
             entry = self.next[entry]
         return found
 
-    # -- sums ------------------------------------------------------------------------------------------
+    # -- sums --------------------------------------------------------------------------------------
 
     def count(self, state: int, *, foreign: bool = False) -> int:
         """Pages in a state."""
@@ -172,7 +174,7 @@ class PageTable:
         return self.bytes[where] + self.bytes[where | PERSISTENT]
 
     def change_state(self, entry: int, state: int) -> int:
-        """Set a page's state and count it there; its other bits stay, save REFERENCED. Returns the flags."""
+        """Set a page's state, clear REFERENCED, keep the sums; returns the new flags."""
         old = self.flags[entry]
         new = (old & ~(STATE_MASK | REFERENCED)) | state
         length = self.lengths[entry]

@@ -1,10 +1,10 @@
 """Storing pages that were encoded already: new ones, replacements, refusals.
 
-Covers: the puts of own pages, under the cache's lock. Does not cover: encoding (``codec.py``), making room
-(``reclaim.py``), foreign pages (``lending.py``).
+Covers: the puts of own pages, under the cache's lock. Does not cover: encoding (``codec.py``),
+making room (``reclaim.py``), foreign pages (``lending.py``).
 
-A failed put leaves the handle absent, or, with ``keep_old``, what it was before. An ephemeral page may vanish
-at any time, so there ``keep_old`` promises nothing and is not observed.
+A failed put leaves the handle absent, or, with ``keep_old``, what it was before. An ephemeral page
+may vanish at any time, so there ``keep_old`` promises nothing and is not observed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def store_pages(
     *,
     keep_old: bool,
 ) -> None:
-    """Store pages in order. Raises a PutRefusedError, whose ``stored`` tells how many were stored."""
+    """Store pages in order. Raises PutRefusedError; ``stored`` tells how many were."""
     counters = entries.counters
     stored = 0
     try:
@@ -103,14 +103,13 @@ def _store_new(
         if not location:
             break
         table.free_head = nexts[entry]
-        length = len(blob)
+        lengths[entry] = length = len(blob)
         if length == PAGE_SIZE:
             flags_column[entry] = flags_raw
             raw += 1
         else:
             flags_column[entry] = flags
         generation += 1
-        lengths[entry] = length
         sums[entry] = checksums[at]
         generations[entry] = generation
         words[entry] = location
@@ -118,11 +117,9 @@ def _store_new(
         owners[entry] = owner
         leaf[index & 63] = entry
         leaf[LEAF_COUNT] += 1
-        last = prevs[queue]
-        nexts[last] = entry
-        prevs[entry] = last
+        prevs[entry] = last = prevs[queue]  # PageTable.append, in line
+        nexts[last] = prevs[queue] = entry
         nexts[entry] = queue
-        prevs[queue] = entry
         count += 1
         total += length
     table.generation = generation
@@ -188,7 +185,8 @@ def _store_first(entries: Entries, pool: Pool, blob: bytes) -> tuple[int, int]:
 
 
 def _store_again(entries: Entries, entry: int, blob: bytes, *, keep_old: bool) -> int:
-    """Store the blob of a page that replaces another; its location, and the entry holds nothing else.
+    """Store the blob of a page that replaces another; its location, and the entry holds nothing
+    else.
 
     Raises CacheFullError: then the page is absent, or with ``keep_old`` as it was.
     """
@@ -219,7 +217,8 @@ def _store_again(entries: Entries, entry: int, blob: bytes, *, keep_old: bool) -
 
 
 def _swap_blob(entries: Entries, entry: int, blob: bytes) -> int:
-    """Store a blob in the room of the old one and whatever else is free; 0, and all as before, if too little.
+    """Store a blob in the room of the old one and whatever else is free; 0, and all as before, if
+    too little.
 
     The old blob can always go back: its slot, or the frames of its zspage, are still free.
     """

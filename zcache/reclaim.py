@@ -3,9 +3,10 @@
 Covers: what is given up for an own page that needs a frame, and in which order; lowering the limit.
 Does not cover: spilling, which is for the layer above to start (``spill.py``).
 
-For an own page that finds no frame: (1) compact classes that can free a zspage; (2) drop ephemeral pages,
-foreign ones first, until a slot or a frame is free; (3) give up. A page that was hit since it was last
-passed over is passed over once more; that many times a call, so that no call takes long.
+For an own page that finds no frame: (1) compact classes that can free a zspage; (2) drop ephemeral
+pages, foreign ones first, until a slot or a frame is free; (3) give up. A page that was hit since
+it was last passed over is passed over once more; that many times a call, so that no call takes
+long.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _EPHEMERAL_QUEUES: Final = (queue_of(FOREIGN), queue_of(0))
 
 
 def coldest(entries: Entries, queue: int, passes: int) -> tuple[int, int]:
-    """The coldest page of a queue (0: none) after at most ``passes`` second chances; and the passes left."""
+    """The coldest page of a queue (0: none), and how many of ``passes`` are left."""
     table = entries.table
     flags = table.flags
     nexts = table.next
@@ -86,7 +87,7 @@ def store_with_room(entries: Entries, blob: bytes, entry: int) -> int:
 
 
 def drop_above_limits(entries: Entries) -> None:
-    """After limits were lowered: compact, and drop ephemeral pages, as far as that gets below them."""
+    """After limits were lowered: compact and drop ephemeral pages as far as that helps."""
     zsmalloc = entries.zsmalloc
     entries.note_peaks()
     if zsmalloc.frames_used > zsmalloc.frames_max:

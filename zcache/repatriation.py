@@ -3,8 +3,8 @@
 Covers: looking at stubs, verifying and installing fetched blobs, forgetting, scanning by place.
 Does not cover: fetching (the layer above), leaving (``spill.py``).
 
-Decoding runs outside the lock, so a batch goes through three steps: note which stubs the blobs match, verify
-and decode, then settle those stubs that are still the same.
+Decoding runs outside the lock, so a batch goes through three steps: note which stubs the blobs
+match, verify and decode, then settle those stubs that are still the same.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Repatriation:
                 cursor += _SCAN_CHUNK
         return handles, pages, cursor
 
-    # -- under the lock --------------------------------------------------------------------------------
+    # -- under the lock ----------------------------------------------------------------------------
 
     def _stub(self, pool: Pool, object_id: int, index: int, blobs: PackedBlobs, row: int) -> int:
         """The entry that is away and that a blob's key and generation name, or 0."""

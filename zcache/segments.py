@@ -1,11 +1,11 @@
 """Address space for zspages: private anonymous mappings, touched frame by frame.
 
-Covers: mapping segments, giving frames back to the system. Does not cover: which window a zspage gets
-(``zspage.py``), counting frames (``zsmalloc.py``).
+Covers: mapping segments, giving frames back to the system. Does not cover: which window a zspage
+gets (``zspage.py``), counting frames (``zsmalloc.py``).
 
-A segment is 64 MiB of address space, and address space costs nothing: memory is taken when a frame is first
-written and returned by ``discard``. Mappings are private (of a shared one MADV_DONTNEED frees nothing), and
-huge pages are declined, because one written frame would then take 2 MiB.
+A segment is 64 MiB of address space, and address space costs nothing: memory is taken when a frame
+is first written and returned by ``discard``. Mappings are private (of a shared one MADV_DONTNEED
+frees nothing), and huge pages are declined, because one written frame would then take 2 MiB.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ MAP_NORESERVE: Final = 0x4000
 
 
 class Segments:
-    """Segments by number; address a is byte ``a % SEGMENT_BYTES`` of segment ``a >> SEGMENT_SHIFT``.
+    """Segments by number; address a is byte ``a % SEGMENT_BYTES`` of segment ``a >>
+    SEGMENT_SHIFT``.
 
-    ``maps``: the mappings, None where none was needed yet. ``words``: the same memory as 64-bit words.
+    ``maps``: the mappings, None where none was needed yet. ``words``: the same memory as 64-bit
+    words.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,7 @@ class Segments:
         self.words: list[memoryview[int]] = []
 
     def reach(self, address: int) -> None:
-        """Map segments up to the one that holds ``address``. Raises OSError when the system refuses."""
+        """Map segments up to the one of ``address``. Raises OSError when the system refuses."""
         while len(self.maps) <= address >> SEGMENT_SHIFT:
             segment = mmap.mmap(
                 -1,

@@ -1,8 +1,8 @@
 """Size classes of zsmalloc: how a length finds its class, and how classes are cut into zspages.
 
-Covers: the kernel's present rules (Linux mm/zsmalloc.c): 255 raw sizes in steps of 16 bytes, zspage length
-by least waste, merging, the huge watermark. Pure arithmetic, no state.
-Does not cover: memory (``segments.py``), allocation (``zsmalloc.py``).
+Covers: the kernel's present rules (Linux mm/zsmalloc.c): 255 raw sizes in steps of 16 bytes, zspage
+length by least waste, merging, the huge watermark. Pure arithmetic, no state. Does not cover:
+memory (``segments.py``), allocation (``zsmalloc.py``).
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ class SizeClassTable:
     ``classes``          ascending by size, numbered from 0
     ``class_of_length``  blob length 1..4096 -> class number, one byte each (index 0 is not used)
     ``slot_of_length``   blob length -> bytes of the slot that it occupies
-    ``huge_length``      blobs of at least this many bytes are better stored as whole pages (what zram
-                         compares with; 8 bytes below the class that is the kernel's huge watermark, plus 1)
+    ``huge_length``      blobs of at least this many bytes are better stored as whole pages (what
+                         zram compares with; 8 bytes below the class that is the kernel's huge
+                         watermark, plus 1)
     """
 
     def __init__(self, chain_frames_max: int) -> None:

@@ -1,12 +1,13 @@
 """Spill tickets: batches of cold own pages on their way to another place.
 
-Covers: choosing, handing out copies, ending a ticket. Does not cover: where pages go, and their way back
-(``repatriation.py``).
+Covers: choosing, handing out copies, ending a ticket. Does not cover: where pages go, and their way
+back (``repatriation.py``).
 
-A page in a ticket is *in transit*: off its queue, readable, its blob where it was. A put or a flush of it
-goes ahead as if there were no ticket; the ticket's part is then stale, which shows when the ticket ends,
-because the page's generation is another. Each ticket gives its pages new generations, so (key, generation)
-names one attempt to spill, and a late flush of an earlier copy cannot hit a later one.
+A page in a ticket is *in transit*: off its queue, readable, its blob where it was. A put or a flush
+of it goes ahead as if there were no ticket; the ticket's part is then stale, which shows when the
+ticket ends, because the page's generation is another. Each ticket gives its pages new generations,
+so (key, generation) names one attempt to spill, and a late flush of an earlier copy cannot hit a
+later one.
 """
 
 from __future__ import annotations

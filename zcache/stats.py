@@ -1,7 +1,8 @@
 """Figures of one cache, as plain values.
 
-Covers: the names and meanings of everything counted. Does not cover: how it is kept (``cache.py``) or shown.
-Every refusal is counted under its cause, and ``puts == puts_stored + the causes`` at any moment.
+Covers: the names and meanings of everything counted. Does not cover: how it is kept (``cache.py``)
+or shown. Every refusal is counted under its cause, and ``puts == puts_stored + the causes`` at any
+moment.
 """
 
 from __future__ import annotations

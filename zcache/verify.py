@@ -1,7 +1,7 @@
 """The debug check: every sum of a cache, recomputed from scratch.
 
-Covers: index against page table, queues, states, allocator, bytes, tickets. Reads everything, changes nothing.
-Read next: ``entries.py``.
+Covers: index against page table, queues, states, allocator, bytes, tickets. Reads everything,
+changes nothing. Read next: ``entries.py``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""The allocator of blobs: size classes, zspages, indirect handles, compaction (after Linux mm/zsmalloc.c).
+"""The allocator of blobs: size classes, zspages, indirect handles, compaction (after Linux
+mm/zsmalloc.c).
 
 Covers: storing, reading, freeing and moving blobs within a limit of frames; figures of the classes.
 Does not cover: what a blob means, and what to drop when no frame is left (``reclaim.py``).
 Read next: ``size_classes.py`` for the arithmetic, ``zspage.py`` for the lists.
 
-A handle is a small integer of the caller's, and ``locations[handle]`` (a column of the caller's, grown by the
-caller) holds the blob's address, 0 for none. Objects move; whoever holds a handle does not notice.
+A handle is a small integer of the caller's, and ``locations[handle]`` (a column of the caller's,
+grown by the caller) holds the blob's address, 0 for none. Objects move; whoever holds a handle does
+not notice.
 
 Slots of classes that are not huge start with one word:
     in use  handle * 2 + 1
@@ -32,13 +34,14 @@ _SEGMENT_MASK = (1 << SEGMENT_SHIFT) - 1
 class Zsmalloc:
     """Blobs of 1..4096 bytes in at most ``frames_max`` frames.
 
-    ``frames_used`` never rises above the limit given to ``store``; ``frames_peak`` is its highest value.
+    ``frames_used`` never rises above the limit given to ``store``; ``frames_peak`` is its highest
+    value.
     """
 
     def __init__(self, frames_max: int, chain_frames_max: int, locations: array[int]) -> None:
         self.frames_max = frames_max
         self.frames_ceiling = frames_max
-        """What use may be at most: the limit, or the use at the time when the limit was put below it."""
+        """What use may be at most: the limit, or the use when the limit was put below it."""
         self.frames_used = 0
         self.frames_peak = 0
         self.frames_compacted = 0
@@ -63,13 +66,13 @@ class Zsmalloc:
         self.frames_max = frames_max
         self.frames_ceiling = max(frames_max, self.frames_used)
 
-    # -- blobs ---------------------------------------------------------------------------------------
+    # -- blobs -------------------------------------------------------------------------------------
 
     def store(self, blob: bytes, handle: int, frames_limit: int) -> int:
         """Put a blob into the fullest open zspage of its class; returns its location.
 
-        Returns 0, and changes nothing, if that needs frames above ``frames_limit``. The caller writes the
-        location into its column.
+        Returns 0, and changes nothing, if that needs frames above ``frames_limit``. The caller
+        writes the location into its column.
         """
         length = len(blob)
         klass = self.table.class_of_length[length]
@@ -126,7 +129,7 @@ class Zsmalloc:
         self._maps[location >> SEGMENT_SHIFT][offset : offset + len(blob)] = blob
 
     def free(self, location: int) -> int:
-        """Free a blob's slot; an emptied zspage's frames go back to the system. Returns the class."""
+        """Free a slot; an emptied zspage's frames go back to the system. Returns the class."""
         zspages = self.zspages
         zspage = location >> self.window_shift
         klass = zspages.klass[zspage]
@@ -181,7 +184,7 @@ class Zsmalloc:
         self.class_zspages[klass] -= 1
         self.frames_used -= frames
 
-    # -- compaction ------------------------------------------------------------------------------------
+    # -- compaction --------------------------------------------------------------------------------
 
     def freeable_zspages(self, klass: int) -> int:
         """Zspages of a class that compaction can empty: whole ones that fit into its free slots."""
@@ -200,7 +203,7 @@ class Zsmalloc:
         return given_back
 
     def compact_class(self, klass: int, frames_wanted: int | None = None) -> int:
-        """Move objects from the emptiest zspages to the fullest open ones; returns frames given back."""
+        """Move objects from the emptiest zspages to the fullest; returns frames given back."""
         zspages = self.zspages
         frames = self.classes[klass].frames
         given_back = 0
@@ -234,7 +237,8 @@ class Zsmalloc:
             word = words[at >> 3]
             if word & 1:
                 handle = word >> 1
-                # The blob's length is the caller's business: the whole slot moves, as in the kernel.
+                # The blob's length is the caller's business: the whole slot moves, as in the
+                # kernel.
                 blob = memory[at + HANDLE_BYTES : at + size]
                 location = self.store(blob, handle, 0)
                 if not location:
@@ -247,7 +251,7 @@ class Zsmalloc:
                     break
         self._close(source, klass, FULL_BAND)
 
-    # -- looking inside, for checks -------------------------------------------------------------------
+    # -- looking inside, for checks ----------------------------------------------------------------
 
     def word_at(self, address: int) -> int:
         """The 64-bit word at an address."""
@@ -271,10 +275,10 @@ class Zsmalloc:
         """Where a handle's object is."""
         return self._locations[handle]
 
-    # -- figures ---------------------------------------------------------------------------------------
+    # -- figures -----------------------------------------------------------------------------------
 
     def class_stats(self) -> list[dict[str, int]]:
-        """A row per class, ascending; columns as in the kernel's debugfs file zsmalloc/<pool>/classes."""
+        """A row per class, columns as in the kernel's debugfs file zsmalloc/<pool>/classes."""
         counts = self.zspages.band_counts
         names = [f"{10 * band}%" for band in range(1, 10)] + ["99%", "100%"]
         rows = []

@@ -3,9 +3,10 @@
 Covers: numbering, fullness bands, list links, the stack of windows to use again.
 Does not cover: slots and bytes (``zsmalloc.py``), address space (``segments.py``).
 
-A zspage's number is the number of its window: as much address space as the longest zspage needs, so that its
-frames are contiguous. The lowest numbers are no zspages but the heads of the circular lists, one a class and
-band: list code then has no special cases, for the price of some address space that is never touched.
+A zspage's number is the number of its window: as much address space as the longest zspage needs, so
+that its frames are contiguous. The lowest numbers are no zspages but the heads of the circular
+lists, one a class and band: list code then has no special cases, for the price of some address
+space that is never touched.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _GROW = 1024
 
 
 def band_table(objects: int) -> bytes:
-    """Slots in use (0..objects) -> fullness band, as in the kernel: 0 empty, 1..10 by tenths, 11 full."""
+    """Slots in use (0..objects) -> fullness band: 0 empty, 1..10 by tenths, 11 full."""
     bands = bytearray(100 * used // objects // 10 + 1 for used in range(objects + 1))
     bands[0] = 0
     bands[objects] = FULL_BAND
@@ -29,7 +30,8 @@ def band_table(objects: int) -> bytes:
 
 
 class ZspageTable:
-    """Columns indexed by zspage number; class and band lists threaded through ``prev`` and ``next``.
+    """Columns indexed by zspage number; class and band lists threaded through ``prev`` and
+    ``next``.
 
     ``klass``       u8, class number
     ``used``        u16, slots in use
@@ -59,7 +61,8 @@ class ZspageTable:
     def columns(self) -> tuple[array[int], ...]:
         """Every column that grows with zspages, for sizing."""
         return (
-            self.klass, self.used, self.fresh, self.free, self.owner, self.prev, self.next, self._idle,
+            self.klass, self.used, self.fresh, self.free, self.owner, self.prev, self.next,
+            self._idle,
         )  # fmt: skip
 
     def live(self, klass: int, band: int) -> list[int]:
@@ -73,7 +76,7 @@ class ZspageTable:
         return found
 
     def open(self, klass: int) -> int:
-        """Take a window (the last one given back first) for a zspage with no slot in use; in band 0."""
+        """Take a window for a zspage without objects (band 0); the last one closed first."""
         if self._idle:
             zspage = self._idle.pop()
         else:
