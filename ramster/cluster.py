@@ -1,0 +1,275 @@
+"""The peer layer of one node, put together: what runs, what calls what, in which order it starts
+and stops.
+
+Covers: wiring, background tasks, what membership's events set in motion, the snapshot. Does not
+cover: any decision (each is in the module that is named after it).
+
+Everything runs on one event loop. Calls into the cache are made on the loop, in batches that are
+bounded, so there are no locks here; time comes from the clock and randomness from the generator
+that are handed in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from random import Random
+
+from ramster.clock import Clock
+from ramster.cluster_config import SPILL_AUTO, SPILL_NOWHERE, ClusterConfig
+from ramster.cluster_store import ClusterStore
+from ramster.counters import ClusterCounters
+from ramster.errors import ConfigurationError
+from ramster.fetcher import Fetcher
+from ramster.flusher import Flusher
+from ramster.foreign import ForeignPages
+from ramster.lenders import Lender, LenderTable
+from ramster.membership import (
+    Event,
+    LenderGone,
+    LenderUp,
+    Membership,
+    Peer,
+    PeerState,
+    StateChanged,
+)
+from ramster.peers import Peers
+from ramster.room import RoomQueue
+from ramster.snapshot import ClusterSnapshot, ForeignSnapshot, PeerSnapshot
+from ramster.spiller import Spiller
+from ramster.tasks import SupervisedTasks
+from ramster.transport import PeerHandler, Transport
+from zcache import CacheContract, PoolKind
+
+__all__ = ["Cluster", "ClusterConfig", "ClusterSnapshot"]
+
+log = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_MAX_S = 10.0
+"""Longest pause between two looks at leases and lender numbers; an eighth of a lease if shorter."""
+
+
+class Cluster:
+    """One node's peer layer. ``store`` is its page store, ``handler`` what its peers' calls go to.
+
+    ``start`` needs a running event loop and no peer; ``stop`` needs none either.
+    """
+
+    def __init__(
+        self,
+        cache: CacheContract,
+        config: ClusterConfig,
+        transport: Transport,
+        *,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self.config = config
+        self._cache = cache
+        self._clock = clock
+        self.incarnation = random.getrandbits(63) | 1
+        self.counters = ClusterCounters()
+        self.tasks = SupervisedTasks()
+        self._table = LenderTable()
+        self._room = RoomQueue()
+        self._membership = Membership(config, self.incarnation, random, now=clock.now())
+        self._peers = Peers(
+            config, self._membership, transport, clock, self.counters, self._on_events
+        )
+        self._flusher = Flusher(
+            cache, config, self._table, self._peers, random, self.counters, self.tasks
+        )
+        self._spiller = Spiller(
+            cache,
+            config,
+            self._membership,
+            self._table,
+            self._peers,
+            self._flusher,
+            random,
+            self.counters,
+            self.tasks,
+            writers_wait=lambda: len(self._room) > 0,
+            on_progress=self._room.wake,
+        )
+        self._fetcher = Fetcher(
+            cache, config, self._table, self._peers, self._flusher, clock, self.counters
+        )
+        self.store = ClusterStore(
+            cache,
+            config,
+            self._room,
+            self._spiller,
+            self._fetcher,
+            self._flusher,
+            clock,
+            self.counters,
+        )
+        self._foreign = ForeignPages(
+            cache, config, clock, random, self.counters, incarnation=self.incarnation
+        )
+        self.handler: PeerHandler = self._foreign
+
+    # -- life
+    # --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to keep in touch with peers, to spill and to sweep; returns at once."""
+        self.tasks.spawn(self._spiller.run(), "spiller")
+        self.tasks.spawn(self._sweep(), "sweep")
+        self.tasks.spawn(self._peers.watch(), "watch")
+        for address in self.config.peers:
+            self.tasks.spawn(self._peers.keep_in_touch(address), f"peer {address}")
+
+    async def stop(self) -> None:
+        """Refuse operations, end what is under way, drop connections; waits for no peer.
+
+        Pages that are away are lost to this process; what it held for others, and others for it,
+        ends with the leases.
+        """
+        self.store.close()
+        self._flusher.stop()
+        await self._spiller.stop()
+        await self.tasks.stop()
+        await self._peers.close()
+
+    # -- control
+    # -----------------------------------------------------------------------------------------
+
+    def set_spill_target(self, target: str) -> None:
+        """Spill to "auto", "none" or one node from now on; pages that are away stay where they are.
+
+        Raises ConfigurationError for the name of this node or an impossible one.
+        """
+        replace(self.config, spill_target=target)  # raises
+        known = {peer.lender.node for peer in self._membership if peer.lender is not None}
+        if target not in (SPILL_AUTO, SPILL_NOWHERE) and target not in known:
+            names = ", ".join(sorted(known)) or "none is known yet"
+            raise ConfigurationError(
+                "spill_target", target, "set_spill_target", f"auto, none or a known peer ({names})"
+            )
+        self._spiller.target = target
+        self._spiller.poke()
+        self._room.wake()
+
+    # -- what happens
+    # ------------------------------------------------------------------------------------
+
+    def _on_events(self, events: list[Event]) -> None:
+        """Act on membership's events; called with none when only the room somewhere changed."""
+        for event in events:
+            if isinstance(event, StateChanged):
+                self._log(event)
+                if event.after is PeerState.DEAD:
+                    self.counters.peers_died += 1
+            elif isinstance(event, LenderUp):
+                self.counters.lenders_joined += event.first
+                self._flusher.resume(event.lender)
+            else:
+                self._lender_gone(event)
+        self._spiller.poke()
+        self._room.wake()
+
+    def _log(self, event: StateChanged) -> None:
+        level = logging.INFO
+        if event.after in (PeerState.DEAD, PeerState.REFUSED):
+            level = logging.WARNING
+        log.log(
+            level,
+            "peer %s: %s -> %s (%s)",
+            event.address,
+            event.before.value,
+            event.after.value,
+            event.reason,
+        )
+
+    def _lender_gone(self, event: LenderGone) -> None:
+        """Its pages exist no more: ephemeral ones become misses, persistent ones loss errors."""
+        self.counters.lenders_gone += 1
+        self._table.mark_gone(event.lender, event.reason)
+        self._flusher.drop(event.lender)
+        dropped = 0
+        for where, place in self._table.wheres_of(event.lender):
+            if place.kind is PoolKind.EPHEMERAL:
+                dropped += self._cache.forget_where(where, PoolKind.EPHEMERAL)
+        self.counters.ephemeral_lost += dropped
+        lost = self._pages_at(event.lender)
+        log.warning("%s: %d persistent pages lost, %d dropped", event.reason, lost, dropped)
+
+    async def _sweep(self) -> None:
+        """End leases of silent owners and forget lender numbers that nothing carries, for ever."""
+        while True:
+            self._foreign.sweep()
+            self._flusher.drain()
+            self._table.forget_unused(self._cache.stats().away_by_where)
+            await self._clock.sleep(min(SWEEP_INTERVAL_MAX_S, self.config.lease_s / 8))
+
+    # -- figures
+    # -------------------------------------------------------------------------------------------
+
+    def _pages_at(self, lender: Lender, away: dict[int, tuple[int, int]] | None = None) -> int:
+        by_where = self._cache.stats().away_by_where if away is None else away
+        return sum(sum(by_where.get(where, (0, 0))) for where, _ in self._table.wheres_of(lender))
+
+    def snapshot(self) -> ClusterSnapshot:
+        """This node's view of the cluster, now."""
+        now, stats = self._clock.now(), self._cache.stats()
+        gone = unreachable = 0
+        for where, counts in stats.away_by_where.items():
+            lenders = self._table.place(where).lenders
+            if all(self._membership.address_of(lender) is None for lender in lenders):
+                gone += sum(counts)
+            elif not any(self._peers.reachable(lender) for lender in lenders):
+                unreachable += sum(counts)
+        return ClusterSnapshot(
+            node=self.config.node,
+            incarnation=self.incarnation,
+            spill_target=self._spiller.target,
+            peers=tuple(self._peer_snapshots(now, stats.away_by_where)),
+            foreign=tuple(
+                ForeignSnapshot(
+                    owner=lease.owner,
+                    incarnation=lease.incarnation,
+                    lease=lease.number,
+                    pages=self._foreign.pages_of(lease),
+                    heard_s=now - lease.heard_at,
+                )
+                for lease in self._foreign.leases
+            ),
+            foreign_pages=stats.pages_foreign,
+            foreign_bytes=stats.bytes_foreign,
+            pages_away=stats.pages_away,
+            pages_unreachable=unreachable,
+            pages_lost=gone,
+            spill_bytes_in_flight=self._spiller.bytes_in_flight,
+            writers_waiting=len(self._room),
+            flushes_pending=self._flusher.pending,
+            readahead_bytes=self._fetcher.buffer.bytes_held,
+            counters=replace(self.counters, readahead_wasted=self._fetcher.buffer.wasted),
+        )
+
+    def _peer_snapshots(
+        self, now: float, away: dict[int, tuple[int, int]]
+    ) -> Iterable[PeerSnapshot]:
+        for peer in self._membership:
+            yield self._peer_snapshot(peer, now, away)
+
+    def _peer_snapshot(
+        self, peer: Peer, now: float, away: dict[int, tuple[int, int]]
+    ) -> PeerSnapshot:
+        lender = peer.lender
+        return PeerSnapshot(
+            address=peer.address,
+            state=peer.state.value,
+            reason=peer.reason,
+            node=None if lender is None else lender.node,
+            incarnation=None if lender is None else lender.incarnation,
+            lease=None if lender is None else lender.lease,
+            room_bytes=peer.room_bytes,
+            pages_away=0 if lender is None else self._pages_at(lender, away),
+            foreign_pages=peer.foreign_pages,
+            flushes_pending=0 if lender is None else self._flusher.backlog(lender),
+            heard_s=now - peer.heard_at,
+            rtt_s=peer.rtt_s,
+        )

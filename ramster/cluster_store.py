@@ -1,0 +1,233 @@
+"""The page store of a node with peers.
+
+Covers: puts that wait for the spiller, gets that wait for the fetcher, and that copies elsewhere
+are flushed after every operation that gives one up. Does not cover: spilling (``spiller.py``),
+fetching (``fetcher.py``), peers (``cluster.py`` wires them).
+
+Every put goes to the node's own cache first and never waits for a peer while there is room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from ramster.clock import Clock
+from ramster.cluster_config import ClusterConfig
+from ramster.counters import ClusterCounters
+from ramster.errors import StoreClosedError, StoreFullError
+from ramster.fetcher import Fetcher, PendingGet
+from ramster.flusher import Flusher
+from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue
+from ramster.spiller import Spiller
+from ramster.store import check_payload, check_target
+from zcache import (
+    PAGE_SIZE,
+    Buffer,
+    CacheContract,
+    CorruptPageError,
+    GetFree,
+    PageState,
+    PoolKind,
+)
+
+__all__ = ["ClusterStore"]
+
+
+class ClusterStore:
+    """A ``PageStore`` whose pages may be at peers. Made by ``Cluster``."""
+
+    def __init__(
+        self,
+        cache: CacheContract,
+        config: ClusterConfig,
+        room: RoomQueue,
+        spiller: Spiller,
+        fetcher: Fetcher,
+        flusher: Flusher,
+        clock: Clock,
+        counters: ClusterCounters,
+    ) -> None:
+        self._cache = cache
+        self._config = config
+        self._room = room
+        self._spiller = spiller
+        self._fetcher = fetcher
+        self._flusher = flusher
+        self._clock = clock
+        self._counters = counters
+        self._closed = False
+
+    @property
+    def cache(self) -> CacheContract:
+        """See ``PageStore``."""
+        return self._cache
+
+    def close(self) -> None:
+        """Refuse every operation from now on; puts that wait end with StoreClosedError."""
+        self._closed = True
+        self._room.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+
+    def _gave_up_copies(self) -> None:
+        """Pages went away for good: flush their copies, and let a writer have their room."""
+        self._flusher.drain()
+        self._room.wake()
+
+    # -- pools
+    # -----------------------------------------------------------------------------------------
+
+    def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
+        """See ``PageStore``."""
+        self._check_open()
+        return self._cache.create_pool(kind, exclusive_gets=exclusive_gets)
+
+    async def destroy_pool(self, pool_id: int) -> int:
+        """See ``PageStore``."""
+        self._check_open()
+        removed = self._cache.destroy_pool(pool_id)
+        self._gave_up_copies()
+        return removed
+
+    # -- put
+    # -------------------------------------------------------------------------------------------
+
+    async def put_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        payload: Buffer,
+        *,
+        keep_old: bool = False,
+    ) -> None:
+        """See ``PageStore``. Waits only when the pool is full and the spiller can make room."""
+        self._check_open()
+        view = check_payload(indexes, payload)
+        deadline = asyncio.get_running_loop().time() + self._config.put_wait_s
+        for first in range(0, len(indexes), BATCH_PAGES_MAX):
+            if first:
+                await asyncio.sleep(0)
+            stop = first + BATCH_PAGES_MAX
+            put = PendingPut(
+                self._cache,
+                pool_id,
+                object_id,
+                indexes[first:stop],
+                view[first * PAGE_SIZE : stop * PAGE_SIZE],
+                keep_old=keep_old,
+            )
+            try:
+                stored = await self._room.until(partial(self._try, put), deadline)
+            finally:
+                self._flusher.drain()  # a put gives up the old page's copy, and a refused one too
+                due = self._spiller.poke()
+            if not stored:
+                left = len(indexes) - first - put.stored
+                self._counters.puts_refused += 1
+                raise StoreFullError(
+                    f"no room for {left} of {len(indexes)} pages: {put.refusal}; none was made "
+                    f"within {self._config.put_wait_s:g} s"
+                ) from put.refusal
+            if due:
+                # A writer that never waits for anything else must let the spiller begin.
+                await asyncio.sleep(0)
+
+    def _try(self, put: PendingPut) -> bool:
+        """One attempt of a put. Raises StoreFullError when no room can be made."""
+        first_attempt = put.refusal is None
+        if put():
+            return True
+        if first_attempt:
+            self._spiller.put_refused()
+            self._counters.puts_waited += 1
+        if not self._spiller.may_make_room():
+            self._counters.puts_refused += 1
+            raise StoreFullError(f"{put.refusal}; {self._spiller.why_not()}") from put.refusal
+        return False
+
+    # -- get
+    # -------------------------------------------------------------------------------------------
+
+    async def get_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        into: bytearray | memoryview,
+        *,
+        free: GetFree = GetFree.BY_KIND,
+    ) -> bytes:
+        """See ``PageStore``. Pages that are here cost no call; the rest is fetched within the
+        deadline.
+        """
+        self._check_open()
+        view = check_target(indexes, into)
+        deadline = self._clock.now() + self._config.fetch_deadline_s
+        states = bytearray()
+        for first in range(0, len(indexes), BATCH_PAGES_MAX):
+            if first:
+                await asyncio.sleep(0)
+            states += await self._get_some(
+                PendingGet(
+                    cache=self._cache,
+                    pool_id=pool_id,
+                    object_id=object_id,
+                    indexes=indexes[first : first + BATCH_PAGES_MAX],
+                    into=view[first * PAGE_SIZE :],
+                    free=free,
+                    states=bytearray(),
+                    deadline=deadline,
+                )
+            )
+        if free is not GetFree.NEVER:
+            self._room.wake()
+        return bytes(states)
+
+    async def _get_some(self, get: PendingGet) -> bytearray:
+        away = get.look()
+        self._counters.local_hits += get.states.count(PageState.PRESENT)
+        if len(away):
+            try:
+                await self._fetcher.complete(get, away)
+            finally:
+                self._spiller.poke()  # pages came home
+        if PageState.CORRUPT in get.states:
+            index = get.indexes[get.states.index(PageState.CORRUPT)]
+            raise CorruptPageError(f"page {index} of object {get.object_id:#x} fails its checksum")
+        return get.states
+
+    # -- flush
+    # -------------------------------------------------------------------------------------------
+
+    async def flush(self, pool_id: int, object_id: int, index: int) -> bool:
+        """See ``PageStore``. The page is gone at once, its copy at a peer soon."""
+        self._check_open()
+        found = self._cache.flush(pool_id, object_id, index)
+        self._gave_up_copies()
+        return found
+
+    async def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
+        """See ``PageStore``."""
+        self._check_open()
+        removed = self._cache.flush_range(pool_id, object_id, start, stop)
+        self._gave_up_copies()
+        return removed
+
+    async def flush_object(self, pool_id: int, object_id: int) -> int:
+        """See ``PageStore``."""
+        self._check_open()
+        removed = self._cache.flush_object(pool_id, object_id)
+        self._gave_up_copies()
+        return removed
+
+    def extents(
+        self, pool_id: int, object_id: int, start: int, stop: int
+    ) -> list[tuple[int, int, bool]]:
+        """See ``PageStore``."""
+        self._check_open()
+        return self._cache.extents(pool_id, object_id, start, stop)

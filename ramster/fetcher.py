@@ -1,0 +1,435 @@
+"""Getting pages back from lenders, for gets.
+
+Covers: grouping by lender, reading ahead, one call for pages that several gets want, retries
+within a deadline, verification (by the cache), and what a get is told when a page cannot be had.
+Does not cover: pages that are here (``cluster_store.py``), the calls themselves (``peers.py``).
+
+Whether a fetched page comes home: while the pool is under its low watermark, always. Above it,
+only a page that was fetched before of late (``readahead.RecentFetches``): a scan over pages that
+are away must not push out what is in use here, while a page that is wanted again and again should
+not cross the network each time. Above the high watermark the cache itself takes none back. A page
+not taken home stays where it is, and is served all the same. The cache's own second-chance bit
+cannot answer this: a stub has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ramster.blobs import Blob, pack
+from ramster.clock import Clock
+from ramster.cluster_config import ClusterConfig
+from ramster.counters import ClusterCounters
+from ramster.errors import (
+    BadMessageError,
+    PageLostError,
+    PeerError,
+    PeerRefusedError,
+    PeerTimeoutError,
+    UnknownLeaseError,
+)
+from ramster.fetch_reply import BLOB_LEFT_OUT, answers, check_fetch_reply
+from ramster.flusher import Flusher
+from ramster.lenders import Lender, LenderTable, Place
+from ramster.limits import FETCH_KEYS_MAX
+from ramster.peers import Peers
+from ramster.readahead import ReadaheadBuffer, RecentFetches, SequentialStreams
+from ramster.transport import FetchReply, FetchRequest
+from zcache import (
+    PAGE_SIZE,
+    AwayPages,
+    CacheContract,
+    GetFree,
+    PageState,
+    PoolKind,
+    RestoreStatus,
+)
+
+__all__ = ["Fetcher", "PendingGet"]
+
+ROUNDS_MAX = 32
+"""Looks at pages that keep changing under a get before it gives up."""
+
+
+class _Row(NamedTuple):
+    """One away page of a get."""
+
+    position: int
+    name: tuple[int, int, int]
+    """(where, key, generation): one copy elsewhere, ever."""
+
+
+@dataclass(slots=True)
+class PendingGet:
+    """A get of some pages that is not complete yet."""
+
+    cache: CacheContract
+    pool_id: int
+    object_id: int
+    indexes: Sequence[int]
+    into: memoryview
+    free: GetFree
+    states: bytearray
+    """One ``PageState`` a page."""
+    deadline: float
+    """Clock time at which the get has to end."""
+    lost: dict[int, str] = field(default_factory=dict)
+    """Positions of persistent pages that cannot be had, and why."""
+
+    def look(self, positions: Sequence[int] | None = None) -> AwayPages:
+        """Ask the cache (again) for the pages at ``positions`` (None: all); returns those that are
+        away.
+        """
+        if positions is None:
+            states, away = self.cache.get_many(
+                self.pool_id, self.object_id, self.indexes, self.into, free=self.free
+            )
+            self.states[:] = states
+            return away
+        pages = bytearray(len(positions) * PAGE_SIZE)
+        states, away = self.cache.get_many(
+            self.pool_id,
+            self.object_id,
+            [self.indexes[position] for position in positions],
+            pages,
+            free=self.free,
+        )
+        for row, position in enumerate(positions):
+            self.states[position] = states[row]
+            if states[row] == PageState.PRESENT:
+                self.copy(position, memoryview(pages)[row * PAGE_SIZE : (row + 1) * PAGE_SIZE])
+        away.positions = array("Q", [positions[row] for row in away.positions])
+        return away
+
+    def copy(self, position: int, page: memoryview) -> None:
+        """Write a page where its caller wants it."""
+        self.into[position * PAGE_SIZE : (position + 1) * PAGE_SIZE] = page
+
+
+class Fetcher:
+    """Completes gets whose pages are away."""
+
+    def __init__(
+        self,
+        cache: CacheContract,
+        config: ClusterConfig,
+        table: LenderTable,
+        peers: Peers,
+        flusher: Flusher,
+        clock: Clock,
+        counters: ClusterCounters,
+    ) -> None:
+        self._cache = cache
+        self._config = config
+        self._table = table
+        self._peers = peers
+        self._flusher = flusher
+        self._clock = clock
+        self._counters = counters
+        self._streams = SequentialStreams(config.readahead_pages)
+        self._recent = RecentFetches()
+        self.buffer = ReadaheadBuffer(config.readahead_buffer_bytes)
+        self._on_their_way: dict[tuple[int, int, int], asyncio.Future[Blob | None]] = {}
+
+    async def complete(self, get: PendingGet, away: AwayPages) -> None:
+        """Fetch what is away and write it; ``get.states`` is then without AWAY.
+
+        Raises PageLostError with every persistent page of the get that could not be had.
+        """
+        window = self._window(get, away)
+        for _ in range(ROUNDS_MAX):
+            groups: dict[int, list[_Row]] = {}
+            for row, where in enumerate(away.wheres):
+                name = (where, away.keys[row], away.generations[row])
+                groups.setdefault(where, []).append(_Row(away.positions[row], name))
+            parts = [
+                self._complete_group(get, where, some, window) for where, some in groups.items()
+            ]
+            again = await parts[0] if len(parts) == 1 else await _all(parts)
+            if not again:
+                break
+            away = get.look(again)
+            if not len(away):
+                break
+        else:
+            for position in away.positions:
+                get.lost[position] = "it kept changing while it was fetched"
+        if get.lost:
+            self._counters.pages_lost += len(get.lost)
+            position = min(get.lost)
+            raise PageLostError([get.indexes[p] for p in sorted(get.lost)], get.lost[position])
+
+    def _window(self, get: PendingGet, away: AwayPages) -> int:
+        if get.free is GetFree.ALWAYS:
+            return 0
+        first = get.indexes[away.positions[0]]
+        stop = get.indexes[away.positions[-1]] + 1
+        return self._streams.window(get.pool_id, get.object_id, first, stop)
+
+    async def _complete_group(
+        self, get: PendingGet, where: int, wanted: list[_Row], window: int
+    ) -> list[int]:
+        """Serve pages of one place; returns positions to look at again."""
+        here: list[tuple[_Row, Blob]] = []
+        missing: list[_Row] = []
+        joined: list[tuple[_Row, asyncio.Future[Blob | None]]] = []
+        for row in wanted:
+            blob = self.buffer.take(*row.name)
+            if blob is not None:
+                self._counters.readahead_hits += 1
+                here.append((row, blob))
+            elif (future := self._on_their_way.get(row.name)) is not None:
+                joined.append((row, future))
+            else:
+                missing.append(row)
+        again = self._restore(get, here)
+        if missing:
+            again += await self._fetch(get, where, missing, window)
+        if joined:
+            again += await self._join(get, joined)
+        return again
+
+    # -- pages that are on their way for another get
+    # -------------------------------------------------
+
+    async def _join(
+        self, get: PendingGet, joined: list[tuple[_Row, asyncio.Future[Blob | None]]]
+    ) -> list[int]:
+        arrived: list[tuple[_Row, Blob]] = []
+        again: list[int] = []
+        for row, future in joined:
+            try:
+                async with asyncio.timeout(max(0.0, get.deadline - self._clock.now())):
+                    blob = await asyncio.shield(future)
+            except TimeoutError:
+                place = self._table.place(row.name[0])
+                self._lose(get, row, place, self._no_answer(place.lenders[0]))
+                continue
+            if blob is None:
+                again.append(row.position)
+            else:
+                self._counters.fetches_joined += 1
+                arrived.append((row, blob))
+        return again + self._restore(get, arrived)
+
+    # -- pages to fetch
+    # --------------------------------------------------------------------------------
+
+    async def _fetch(
+        self, get: PendingGet, where: int, wanted: list[_Row], window: int
+    ) -> list[int]:
+        place = self._table.place(where)
+        lender = place.lenders[0]
+        names = [row.name for row in wanted]
+        names += self._neighbours(get, where, wanted[-1], window)
+        del names[FETCH_KEYS_MAX:]
+        request = FetchRequest(
+            lease=lender.lease,
+            kind=place.kind,
+            keys=array("Q", [key for _, key, _ in names]),
+            generations=array("Q", [generation for _, _, generation in names]),
+        )
+        loop = asyncio.get_running_loop()
+        futures = {name: loop.create_future() for name in names}
+        self._on_their_way.update(futures)
+        try:
+            reply = await self._ask(lender, request, get.deadline)
+            blobs = dict(zip(names, answers(reply), strict=True))
+            for name, blob in blobs.items():
+                if isinstance(blob, Blob):
+                    futures[name].set_result(blob)
+        except UnknownLeaseError as error:
+            return self._lose_all(get, wanted, place, str(error))
+        except PeerTimeoutError:
+            return self._lose_all(get, wanted, place, self._no_answer(lender))
+        except PeerError as error:
+            return self._lose_all(get, wanted, place, str(error))
+        finally:
+            for name, future in futures.items():
+                del self._on_their_way[name]
+                if not future.done():
+                    future.set_result(None)
+        return self._take(get, where, place, wanted, blobs)
+
+    def _take(
+        self,
+        get: PendingGet,
+        where: int,
+        place: Place,
+        wanted: list[_Row],
+        blobs: dict[tuple[int, int, int], Blob | int],
+    ) -> list[int]:
+        """Restore what was asked for, keep what was read ahead; returns positions to look at
+        again.
+        """
+        again: list[int] = []
+        arrived: list[tuple[_Row, Blob]] = []
+        for row in wanted:
+            blob = blobs.pop(row.name, BLOB_LEFT_OUT)
+            if isinstance(blob, Blob):
+                arrived.append((row, blob))
+            elif blob == BLOB_LEFT_OUT:
+                again.append(row.position)
+            elif self._is_stub(get, row):
+                self._lose(get, row, place, f"{place.lenders[0].node} does not have it any more")
+            else:
+                again.append(row.position)
+        for blob in blobs.values():
+            if isinstance(blob, Blob):
+                self.buffer.put(where, blob)
+        if not arrived and len(again) == len(wanted) and not self._changed(get, wanted):
+            return self._lose_all(get, wanted, place, f"{place.lenders[0].node} leaves it out")
+        return again + self._restore(get, arrived)
+
+    async def _ask(self, lender: Lender, request: FetchRequest, deadline: float) -> FetchReply:
+        """Fetch, again after failures that may pass, until the deadline. Raises PeerError."""
+        counters, config = self._counters, self._config
+        attempts = 0
+        while True:
+            gone = self._table.gone_reason(lender)
+            if gone is not None:
+                raise UnknownLeaseError(gone)
+            if not self._peers.reachable(lender):
+                raise PeerRefusedError(f"{lender.node} is out of touch")
+            left = deadline - self._clock.now()
+            if left <= 0:
+                raise PeerTimeoutError("no time left")
+            counters.fetches += 1
+            try:
+                # The first attempts get half of the time: a lost message is asked for again.
+                reply = await self._peers.fetch(lender, request, left if attempts > 1 else left / 2)
+                check_fetch_reply(request, reply)
+            except PeerTimeoutError:
+                counters.fetches_timed_out += 1
+            except BadMessageError:
+                counters.fetches_bad_answer += 1
+                raise
+            except UnknownLeaseError as error:
+                raise UnknownLeaseError(self._table.gone_reason(lender) or str(error)) from error
+            except PeerError:
+                counters.fetches_unreachable += 1
+                pause = config.reconnect_backoff_min_s * 2.0 ** min(attempts, 30)
+                await self._clock.sleep(
+                    min(pause, config.reconnect_backoff_max_s, deadline - self._clock.now())
+                )
+            else:
+                counters.pages_fetched += len(reply.blobs)
+                return reply
+            attempts += 1
+
+    def _neighbours(
+        self, get: PendingGet, where: int, last: _Row, window: int
+    ) -> list[tuple[int, int, int]]:
+        """Copies at the same place of the pages that follow, unless they are here already."""
+        start = get.indexes[last.position] + 1
+        if window == 0 or start > 2**64 - 1 - window:
+            return []
+        away = self._cache.peek_away(get.pool_id, get.object_id, range(start, start + window))
+        names = zip(away.wheres, away.keys, away.generations, strict=True)
+        return [
+            name
+            for name in names
+            if name[0] == where and name not in self.buffer and name not in self._on_their_way
+        ]
+
+    # -- what a get is given
+    # -------------------------------------------------------------------------
+
+    def _restore(self, get: PendingGet, arrived: list[tuple[_Row, Blob]]) -> list[int]:
+        """Verify and write pages; returns positions to look at again."""
+        if not arrived:
+            return []
+        again: list[int] = []
+        if self._cache.excess_bytes(self._cache.config.low_watermark) == 0:
+            again += self._restore_some(get, arrived, install=True)
+        else:
+            known = [self._recent.seen(blob.key) for _, blob in arrived]
+            for install in (False, True):
+                some = [pair for pair, seen in zip(arrived, known, strict=True) if seen is install]
+                if some:
+                    again += self._restore_some(get, some, install=install)
+        self._flusher.drain()
+        return again
+
+    def _restore_some(
+        self, get: PendingGet, arrived: list[tuple[_Row, Blob]], *, install: bool
+    ) -> list[int]:
+        again: list[int] = []
+        pages = memoryview(bytearray(len(arrived) * PAGE_SIZE))
+        statuses = self._cache.restore_many(
+            get.pool_id,
+            get.object_id,
+            [get.indexes[row.position] for row, _ in arrived],
+            pack(blob for _, blob in arrived),
+            pages,
+            install=install,
+            free=get.free,
+        )
+        for number, (row, _) in enumerate(arrived):
+            if statuses[number] == RestoreStatus.RESTORED:
+                get.copy(row.position, pages[number * PAGE_SIZE : (number + 1) * PAGE_SIZE])
+                get.states[row.position] = PageState.PRESENT
+                self._counters.remote_hits += 1
+            elif statuses[number] == RestoreStatus.STALE:
+                again.append(row.position)
+            else:
+                self._counters.pages_corrupt += 1
+                place = self._table.place(row.name[0])
+                self._lose(
+                    get, row, place, f"the copy of {place.lenders[0].node} fails its checksum"
+                )
+        return again
+
+    def _lose_all(
+        self, get: PendingGet, wanted: list[_Row], place: Place, reason: str
+    ) -> list[int]:
+        """The pages cannot be had. Those that changed meanwhile are looked at again."""
+        again: list[int] = []
+        for row in wanted:
+            if self._is_stub(get, row):
+                self._lose(get, row, place, reason)
+            else:
+                again.append(row.position)
+        return again
+
+    def _lose(self, get: PendingGet, row: _Row, place: Place, reason: str) -> None:
+        if place.kind is PoolKind.EPHEMERAL:
+            # A miss. The flush removes the stub and, if there still is one, the copy.
+            self._counters.ephemeral_lost += 1
+            get.states[row.position] = PageState.ABSENT
+            if self._is_stub(get, row):
+                self._cache.flush(get.pool_id, get.object_id, get.indexes[row.position])
+                self._flusher.drain()
+        else:
+            get.lost[row.position] = reason
+
+    def _stub(self, get: PendingGet, row: _Row) -> tuple[int, int, int] | None:
+        away = self._cache.peek_away(get.pool_id, get.object_id, [get.indexes[row.position]])
+        if not len(away):
+            return None
+        return (away.wheres[0], away.keys[0], away.generations[0])
+
+    def _is_stub(self, get: PendingGet, row: _Row) -> bool:
+        """Whether the page still is where it was when the get began."""
+        return self._stub(get, row) == row.name
+
+    def _changed(self, get: PendingGet, wanted: list[_Row]) -> bool:
+        return not all(self._is_stub(get, row) for row in wanted)
+
+    def _no_answer(self, lender: Lender) -> str:
+        return f"no answer from {lender.node} within {self._config.fetch_deadline_s:g} s"
+
+
+async def _all(parts: list[Coroutine[Any, Any, list[int]]]) -> list[int]:
+    """Run the parts side by side to their ends; their positions, or the first exception."""
+    outcomes = await asyncio.gather(*parts, return_exceptions=True)
+    positions: list[int] = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        positions += outcome
+    return sorted(positions)

@@ -1,0 +1,208 @@
+"""Copies at lenders that are no longer wanted, and telling the lenders so.
+
+Covers: a queue per lender, delivered in order and repeated until acknowledged or until the lender
+is gone. Does not cover: why a copy is unwanted (the cache, the ``spiller``).
+
+Why a late or repeated flush does no harm: it names copies by key and generation, and every copy
+leaves home under a generation of its own, so it can never hit a later copy of the same page.
+
+Why the queue needs no limit that loses pages: each entry takes the place of a stub that was larger
+(16 bytes against some 40), and a lender that is behind gets no new pages
+(``ClusterConfig.flush_queue_pages_max``, asked for by the spiller through ``backlog``); so what
+one lender can be owed is bounded by what it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from array import array
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+
+from ramster.cluster_config import ClusterConfig
+from ramster.counters import ClusterCounters
+from ramster.errors import BadMessageError, PeerError, UnknownLeaseError
+from ramster.lenders import Lender, LenderTable
+from ramster.peers import Peers
+from ramster.tasks import SupervisedTasks
+from ramster.transport import FlushRequest
+from zcache import CacheContract, PoolKind
+
+__all__ = ["Flusher"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Pages of one kind to flush in one message."""
+
+    kind: PoolKind
+    keys: array[int] = field(default_factory=lambda: array("Q"))
+    generations: array[int] = field(default_factory=lambda: array("Q"))
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What one lender is owed."""
+
+    segments: deque[_Segment] = field(default_factory=deque)
+    pages: int = 0
+    sending: bool = False
+    """The first segment is on its way, and is not added to."""
+    poke: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Flusher:
+    """Flush queues of one node. Its methods do not wait; one task per lender in arrears does the
+    calls.
+    """
+
+    def __init__(
+        self,
+        cache: CacheContract,
+        config: ClusterConfig,
+        table: LenderTable,
+        peers: Peers,
+        random: Random,
+        counters: ClusterCounters,
+        tasks: SupervisedTasks,
+    ) -> None:
+        self._tasks = tasks
+        self._cache = cache
+        self._config = config
+        self._table = table
+        self._peers = peers
+        self._random = random
+        self._counters = counters
+        self._queues: dict[Lender, _Queue] = {}
+        self._stopped = False
+
+    def backlog(self, lender: Lender) -> int:
+        """Pages whose flush a lender has not acknowledged."""
+        queue = self._queues.get(lender)
+        return 0 if queue is None else queue.pages
+
+    @property
+    def pending(self) -> int:
+        """Pages whose flush is not acknowledged, over all lenders."""
+        return sum(queue.pages for queue in self._queues.values())
+
+    def drain(self) -> None:
+        """Queue every copy that the cache has given up; to be called after whatever may have done
+        so.
+        """
+        while len(displaced := self._cache.drain_displaced()):
+            for row, where in enumerate(displaced.wheres):
+                place = self._table.place(where)
+                for lender in place.lenders:
+                    self._add(lender, place.kind, displaced.keys[row], displaced.generations[row])
+
+    def flush_batch(
+        self, lender: Lender, kind: PoolKind, keys: array[int], generations: array[int]
+    ) -> None:
+        """Queue pages that a spill of unknown outcome may have left at a lender."""
+        for key, generation in zip(keys, generations, strict=True):
+            self._add(lender, kind, key, generation)
+
+    def resume(self, lender: Lender) -> None:
+        """A lender answers again: repeat now rather than after the pause."""
+        queue = self._queues.get(lender)
+        if queue is not None:
+            queue.poke.set()
+
+    def drop(self, lender: Lender) -> None:
+        """A lender is gone, and with it all that was to be flushed there."""
+        queue = self._queues.pop(lender, None)
+        if queue is not None:
+            self._counters.flushes_dropped += queue.pages
+            queue.segments.clear()
+            queue.pages = 0
+            queue.poke.set()
+
+    def stop(self) -> None:
+        """Begin no more deliveries; what is not delivered ends with the lease."""
+        self._stopped = True
+
+    def _add(self, lender: Lender, kind: PoolKind, key: int, generation: int) -> None:
+        self._counters.flushes_queued += 1
+        if self._table.gone_reason(lender) is not None:
+            self._counters.flushes_dropped += 1
+            return
+        queue = self._queues.get(lender)
+        if queue is None:
+            queue = self._queues[lender] = _Queue()
+        segments = queue.segments
+        if (
+            len(segments) <= queue.sending
+            or segments[-1].kind is not kind
+            or len(segments[-1].keys) >= self._config.flush_batch_pages
+        ):
+            segments.append(_Segment(kind))
+        segments[-1].keys.append(key)
+        segments[-1].generations.append(generation)
+        queue.pages += 1
+        if queue.task is None and not self._stopped:
+            queue.task = self._tasks.spawn(self._deliver(lender, queue), f"flush to {lender.node}")
+
+    async def _deliver(self, lender: Lender, queue: _Queue) -> None:
+        """Send one lender's segments, first to last, each until it is acknowledged."""
+        failures = 0
+        try:
+            while queue.segments:
+                segment = queue.segments[0]
+                request = FlushRequest(
+                    lease=lender.lease,
+                    epoch=self._table.epoch(lender),
+                    kind=segment.kind,
+                    keys=segment.keys,
+                    generations=segment.generations,
+                )
+                queue.poke.clear()
+                queue.sending = True
+                try:
+                    await self._peers.flush(lender, request, self._config.call_deadline_s)
+                except UnknownLeaseError:
+                    self.drop(lender)  # no task of a lender outlives its queue
+                except BadMessageError as error:
+                    # It will not take it the next time either; its copies end with the lease.
+                    log.error("%s refuses a flush as broken: %s", lender.node, error)
+                    self._counters.flush_failures += 1
+                    self._finish(queue, segment, delivered=False)
+                except PeerError:
+                    self._counters.flush_failures += 1
+                    queue.sending = False
+                    await self._pause(queue, failures)
+                    failures += 1
+                else:
+                    failures = 0
+                    self._finish(queue, segment, delivered=True)
+        finally:
+            queue.task = None
+            queue.sending = False
+
+    def _finish(self, queue: _Queue, segment: _Segment, *, delivered: bool) -> None:
+        queue.sending = False
+        if not queue.segments or queue.segments[0] is not segment:
+            return  # dropped while the call was under way
+        queue.segments.popleft()
+        pages = len(segment.keys)
+        queue.pages -= pages
+        if delivered:
+            self._counters.flushes_sent += pages
+        else:
+            self._counters.flushes_dropped += pages
+
+    async def _pause(self, queue: _Queue, failures: int) -> None:
+        pause = min(
+            self._config.reconnect_backoff_max_s,
+            self._config.reconnect_backoff_min_s * 2.0 ** min(failures, 30),
+        )
+        try:
+            async with asyncio.timeout(pause * self._random.uniform(0.5, 1.0)):
+                await queue.poke.wait()
+        except TimeoutError:
+            return

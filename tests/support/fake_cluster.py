@@ -1,0 +1,173 @@
+"""Nodes for tests: the real cluster code and the real cache, over a FakeNetwork, in virtual time."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from ramster.clock import LoopClock
+from ramster.cluster import Cluster, ClusterConfig
+from tests.support.fake_network import FakeNetwork
+from tests.support.virtual_time import until
+from zcache import PAGE_SIZE, Cache, CacheConfig, PoolKind
+
+MIB = 1024 * 1024
+
+
+def make_page(number: int, version: int = 0) -> bytes:
+    """A page that says which it is, and that compresses to about half."""
+    random = Random(number * 1_000_003 + version)
+    head = f"page {number} version {version};".encode()
+    return (head + random.randbytes(PAGE_SIZE // 2) + bytes(PAGE_SIZE))[:PAGE_SIZE]
+
+
+class Node:
+    """One node: a cache and its cluster layer."""
+
+    def __init__(
+        self,
+        network: FakeNetwork,
+        name: str,
+        peers: list[str],
+        *,
+        seed: int = 0,
+        pool_bytes: int = MIB,
+        lend_bytes: int | None = None,
+        cache_knobs: dict[str, Any] | None = None,
+        **knobs: Any,
+    ) -> None:
+        self.network = network
+        self.name = name
+        self.life = 0
+        self._seed = seed
+        self._cache_config = CacheConfig(
+            pool_bytes_max=pool_bytes,
+            foreign_bytes_max=pool_bytes // 2 if lend_bytes is None else lend_bytes,
+            **(cache_knobs or {}),
+        )
+        self._config = ClusterConfig(
+            node=name, peers=tuple(peer for peer in peers if peer != name), **knobs
+        )
+        self.running = False
+
+    async def start(self) -> None:
+        """Begin a life: an empty cache, another incarnation."""
+        self.life += 1
+        self.cache = Cache(self._cache_config)
+        self.cluster = Cluster(
+            self.cache,
+            self._config,
+            self.network.transport(self.name),
+            clock=LoopClock(),
+            random=Random(f"{self._seed} {self.name} {self.life}"),
+        )
+        self.store = self.cluster.store
+        self.network.up(self.name, self.cluster.handler)
+        await self.cluster.start()
+        self.running = True
+
+    async def stop(self) -> None:
+        """End a life in good order, as far as this process goes; peers notice by themselves."""
+        if self.running:
+            self.running = False
+            self.network.down(self.name)
+            await self.cluster.stop()
+            assert self.cluster.tasks.failure is None, repr(self.cluster.tasks.failure)
+
+    crash = stop
+
+    # -- pages, one by one ------------------------------------------------------------------------
+
+    async def put(self, pool: int, index: int, page: bytes, *, object_id: int = 1) -> None:
+        await self.store.put_many(pool, object_id, [index], page)
+
+    async def get(self, pool: int, index: int, *, object_id: int = 1) -> bytes | None:
+        into = bytearray(PAGE_SIZE)
+        found = await self.store.get_many(pool, object_id, [index], into)
+        return bytes(into) if found == b"\1" else None
+
+    def pool(self, kind: PoolKind = PoolKind.PERSISTENT, *, exclusive: bool = False) -> int:
+        return self.store.create_pool(kind, exclusive_gets=exclusive)
+
+    @property
+    def counters(self) -> Any:
+        return self.cluster.snapshot().counters
+
+    @property
+    def away(self) -> int:
+        return self.cache.stats().pages_away
+
+    @property
+    def foreign(self) -> int:
+        return self.cache.stats().pages_foreign
+
+    def peer(self, name: str) -> Any:
+        """This node's view of another."""
+        return next(peer for peer in self.cluster.snapshot().peers if peer.address == name)
+
+    def sees(self, name: str) -> bool:
+        return bool(self.peer(name).state == "alive")
+
+
+class FakeCluster:
+    """Some nodes that know each other."""
+
+    def __init__(self, names: str = "a b", *, seed: int = 0, **knobs: Any) -> None:
+        self.network = FakeNetwork(seed)
+        self.names = names.split()
+        self.nodes = {
+            name: Node(self.network, name, self.names, seed=seed, **self._knobs(name, knobs))
+            for name in self.names
+        }
+
+    @staticmethod
+    def _knobs(name: str, knobs: dict[str, Any]) -> dict[str, Any]:
+        """``only_a={...}`` holds for node a alone."""
+        common = {key: value for key, value in knobs.items() if not key.startswith("only_")}
+        return common | knobs.get(f"only_{name}", {})
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    async def __aenter__(self) -> FakeCluster:
+        for node in self.nodes.values():
+            await node.start()
+        await until(self.all_alive)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for node in self.nodes.values():
+            await node.stop()
+
+    def all_alive(self) -> bool:
+        return all(
+            node.sees(peer.address)
+            for node in self.nodes.values()
+            for peer in node.cluster.snapshot().peers
+        )
+
+    def verify(self) -> None:
+        """Every cache's sums add up."""
+        for node in self.nodes.values():
+            node.cache.verify()
+
+    def accounts_agree(self) -> bool:
+        """Whether lenders hold exactly the pages that their owners have away, and nothing is pending."""
+        for owner in self.nodes.values():
+            view = owner.cluster.snapshot()
+            if view.flushes_pending or view.spill_bytes_in_flight:
+                return False
+            for peer in view.peers:
+                held = {
+                    lease.owner: lease.pages
+                    for lease in self.nodes[peer.address].cluster.snapshot().foreign
+                }
+                if held.get(owner.name, 0) != peer.pages_away:
+                    return False
+        return True
+
+
+async def fill(node: Node, pool: int, count: int, *, first: int = 0, version: int = 0) -> None:
+    """Put ``count`` pages."""
+    for index in range(first, first + count):
+        await node.put(pool, index, make_page(index, version))
