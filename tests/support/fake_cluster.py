@@ -152,7 +152,9 @@ class FakeCluster:
             node.cache.verify()
 
     def accounts_agree(self) -> bool:
-        """Whether lenders hold exactly the pages that their owners have away, and nothing is pending."""
+        """Whether lenders hold exactly the pages that their owners have away, and nothing is
+        pending.
+        """
         for owner in self.nodes.values():
             view = owner.cluster.snapshot()
             if view.flushes_pending or view.spill_bytes_in_flight:

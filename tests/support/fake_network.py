@@ -1,8 +1,9 @@
 """A network of nodes in one process, behind the real transport interface, with faults on request.
 
 Messages are copied on their way, as a wire would; delays, losses and duplicates come from a seeded
-generator, so a run can be repeated. Losing a request or an answer shows as a timeout at the caller, as it
-does where a connection stalls; a node that is down shows as unreachable at once, as a refused connection does.
+generator, so a run can be repeated. Losing a request or an answer shows as a timeout at the
+caller, as it does where a connection stalls; a node that is down shows as unreachable at once, as
+a refused connection does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An event loop on which waiting takes no time.
 
-When nothing is ready to run, the clock jumps to the next timer. A run is then as fast as its work, and the
-same seed gives the same run: nothing depends on how fast the machine is.
+When nothing is ready to run, the clock jumps to the next timer. A run is then as fast as its work,
+and the same seed gives the same run: nothing depends on how fast the machine is.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def until(
     condition: Callable[[], object], *, within_s: float = 600.0, every_s: float = 0.01
 ) -> None:
-    """Wait, in virtual time, until the condition holds. Raises AssertionError if it does not in time."""
+    """Wait, in virtual time, until the condition holds. Raises AssertionError if it does not in
+    time.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while not condition():
