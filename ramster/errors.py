@@ -1,18 +1,19 @@
 """Every exception that ramster raises, beside those of zcache.
 
-    RamsterError
-    ├── ConfigurationError       a flag, key or variable that is unknown or out of range (exit code 2)
-    ├── MissingExtraError        a feature whose extra is not installed
-    ├── StoreError
-    │   ├── StoreFullError       no room here, and none was made within the deadline
-    │   ├── PageLostError        every copy of a persistent page is gone, or none answered in time
-    │   └── StoreClosedError     the node is stopping
-    └── PeerError                a call to a peer failed; the cause says how
-        ├── PeerTimeoutError     no answer within the deadline (the call may have taken effect)
-        ├── PeerUnreachableError no connection
-        ├── PeerRefusedError     the peer answers and will not have us: cluster, version, page size, codec
-        ├── UnknownLeaseError    the peer does not know our lease (any more): say hello again
-        └── BadMessageError      bytes of a peer that break the protocol
+RamsterError
+├── ConfigurationError       a flag, key or variable that is unknown or out of range (exit code 2)
+├── MissingExtraError        a feature whose extra is not installed
+├── ListenError              an address cannot be listened on (also an OSError)
+├── StoreError
+│   ├── StoreFullError       no room here, and none was made within the deadline
+│   ├── PageLostError        every copy of a persistent page is gone, or none answered in time
+│   └── StoreClosedError     the node is stopping
+└── PeerError                a call to a peer failed; the cause says how
+    ├── PeerTimeoutError     no answer within the deadline (the call may have taken effect)
+    ├── PeerUnreachableError no connection
+    ├── PeerRefusedError     the peer answers and will not have us: cluster, version, page size, codec
+    ├── UnknownLeaseError    the peer does not know our lease (any more): say hello again
+    └── BadMessageError      bytes of a peer that break the protocol
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "BadMessageError",
     "ConfigurationError",
+    "ListenError",
     "MissingExtraError",
     "PageLostError",
     "PeerError",
@@ -57,6 +59,10 @@ class ConfigurationError(RamsterError, ValueError):
 
 class MissingExtraError(RamsterError):
     """A feature needs an extra that is not installed; the text says how to install it."""
+
+
+class ListenError(RamsterError, OSError):
+    """An address cannot be listened on: in use, not ours, a file in the way. Carries an errno."""
 
 
 class StoreError(RamsterError):
