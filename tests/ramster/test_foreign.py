@@ -1,0 +1,454 @@
+"""The lender's side: leases, and pages of other nodes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+import xxhash
+
+from ramster.blobs import Blob, pack, rows
+from ramster.cluster_config import ClusterConfig
+from ramster.counters import ClusterCounters
+from ramster.errors import BadMessageError, PeerRefusedError, UnknownLeaseError
+from ramster.foreign import ForeignPages
+from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX
+from ramster.transport import (
+    SPILL_PAYLOAD_BYTES_MAX,
+    FetchRequest,
+    FlushRequest,
+    Heartbeat,
+    Hello,
+    SpillReply,
+    SpillRequest,
+)
+from zcache import PAGE_SIZE, AdoptStatus, Cache, CacheConfig, PackedBlobs, PoolKind
+
+PERSISTENT, EPHEMERAL = PoolKind.PERSISTENT, PoolKind.EPHEMERAL
+HELLO = Hello(cluster="ramster", node="a", incarnation=1)
+
+
+class HandClock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("a lender does not wait")
+
+
+class Lending:
+    """A lender under test."""
+
+    def __init__(
+        self, *, pool_bytes: int = 4 << 20, lend_bytes: int = 2 << 20, **cache: Any
+    ) -> None:
+        self.cache = Cache(
+            CacheConfig(pool_bytes_max=pool_bytes, foreign_bytes_max=lend_bytes, **cache)
+        )
+        self.clock = HandClock()
+        self.counters = ClusterCounters()
+        self.handler = ForeignPages(
+            self.cache,
+            ClusterConfig(node="b", lease_s=60.0),
+            self.clock,
+            Random(5),
+            self.counters,
+            incarnation=77,
+        )
+
+    def hello(self, node: str = "a", incarnation: int = 1) -> int:
+        return self.handler.on_hello(replace(HELLO, node=node, incarnation=incarnation)).lease
+
+    def spill(
+        self, lease: int, blobs: list[Blob], *, epoch: int = 0, kind: PoolKind = PERSISTENT
+    ) -> SpillReply:
+        return self.handler.on_spill(
+            SpillRequest(lease=lease, epoch=epoch, kind=kind, blobs=pack(blobs))
+        )
+
+    def fetch(self, lease: int, *names: tuple[int, int], kind: PoolKind = PERSISTENT) -> Any:
+        return self.handler.on_fetch(
+            FetchRequest(
+                lease=lease, kind=kind, keys=column(names, 0), generations=column(names, 1)
+            )
+        )
+
+    def flush(
+        self, lease: int, *names: tuple[int, int], epoch: int = 0, kind: PoolKind = PERSISTENT
+    ) -> None:
+        self.handler.on_flush(
+            FlushRequest(
+                lease=lease,
+                epoch=epoch,
+                kind=kind,
+                keys=column(names, 0),
+                generations=column(names, 1),
+            )
+        )
+
+    @property
+    def pages(self) -> int:
+        return self.cache.stats().pages_foreign
+
+
+def column(names: tuple[tuple[int, int], ...], part: int) -> array[int]:
+    return array("Q", [name[part] for name in names])
+
+
+def blob(key: int, generation: int = 1, *, length: int = 500) -> Blob:
+    data = Random(f"{key} {generation}").randbytes(length)
+    return Blob(key, generation, length, 1, xxhash.xxh3_64_intdigest(data), data)
+
+
+# -- hello
+# -------------------------------------------------------------------------------------------
+
+
+def test_hello_gives_a_lease_and_says_what_room_there_is() -> None:
+    lender = Lending()
+    reply = lender.handler.on_hello(HELLO)
+    assert (reply.node, reply.incarnation, reply.lease_s) == ("b", 77, 60.0)
+    assert reply.lease != 0
+    assert reply.room_bytes == lender.cache.foreign_room_bytes() > 0
+
+
+@pytest.mark.parametrize(
+    ("offer", "words"),
+    [
+        ({"cluster": "other"}, ["'other'", "'ramster'"]),
+        ({"protocol_version": 9}, ["version 9", "accepted is 1"]),
+        ({"page_size": 16384}, ["16384", "4096"]),
+        ({"codecs": ("zstd",)}, ["zstd", "lz4"]),
+        ({"codecs": ()}, ["none", "lz4"]),
+        ({"node": ""}, ["0 characters", "1 to 255"]),
+        ({"node": "x" * 300}, ["300 characters"]),
+        ({"node": "a\tb"}, ["printable"]),
+        ({"node": "b"}, ["'b'", "own"]),
+    ],
+)
+def test_a_mismatch_is_refused_with_what_was_offered_and_what_is_accepted(
+    offer: dict[str, Any], words: list[str]
+) -> None:
+    """Checklist 59: a version mismatch is refused with a clear reason."""
+    lender = Lending()
+    with pytest.raises(PeerRefusedError) as error:
+        lender.handler.on_hello(replace(HELLO, **offer))
+    assert all(word in str(error.value) for word in words)
+    assert lender.counters.hellos_refused == 1
+    assert lender.handler.leases == []
+
+
+def test_this_nodes_own_hello_is_answered_and_gets_no_lease() -> None:
+    lender = Lending()
+    reply = lender.handler.on_hello(replace(HELLO, node="b", incarnation=77))
+    assert (reply.node, reply.incarnation, reply.lease) == ("b", 77, 0)
+    assert lender.handler.leases == []
+
+
+def test_the_same_life_keeps_its_lease_and_pages() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1)])
+    assert lender.hello() == lease
+    assert lender.pages == 1
+
+
+def test_a_new_life_of_an_owner_ends_the_old_one_at_once() -> None:
+    """Checklist 65: foreign pages go when their owner does."""
+    lender = Lending()
+    old = lender.hello(incarnation=1)
+    lender.spill(old, [blob(1), blob(2)])
+    new = lender.hello(incarnation=2)
+    assert new != old
+    assert lender.pages == 0
+    assert lender.counters.leases_superseded == 1
+    with pytest.raises(UnknownLeaseError):
+        lender.fetch(old, (1, 1))
+
+
+def test_a_former_life_cannot_take_the_name_back_while_the_new_one_holds_a_lease() -> None:
+    lender = Lending()
+    lender.hello(incarnation=1)
+    new = lender.hello(incarnation=2)
+    lender.spill(new, [blob(1)])
+    with pytest.raises(PeerRefusedError, match="started later"):
+        lender.hello(incarnation=1)
+    assert lender.pages == 1
+    lender.clock.seconds += 60.0
+    lender.handler.sweep()
+    assert lender.hello(incarnation=1) != 0, "after the lease ended the name is free"
+
+
+def test_no_pool_left_is_a_refusal_without_side_effects() -> None:
+    lender = Lending(pools_max=3)
+    lender.hello("a")
+    with pytest.raises(PeerRefusedError, match="no pool"):
+        lender.hello("c")
+    assert lender.cache.stats().pools == 2
+    assert [lease.owner for lease in lender.handler.leases] == ["a"]
+
+
+# -- leases ----------------------------------------------------------------------------------------
+
+
+def test_a_lease_ends_after_its_time_without_a_word_and_frees_its_pages() -> None:
+    """Checklist 65: after a client leaves the count returns to 0."""
+    lender = Lending()
+    a, c = lender.hello("a"), lender.hello("c")
+    lender.spill(a, [blob(i) for i in range(10)])
+    lender.spill(c, [blob(i) for i in range(5)], kind=EPHEMERAL)
+    lender.clock.seconds += 59.9
+    assert lender.handler.sweep() == 0
+    lender.handler.on_heartbeat(Heartbeat(lease=c, incarnation=1))
+    lender.clock.seconds += 0.1
+    assert lender.handler.sweep() == 1
+    assert lender.pages == 5
+    lender.clock.seconds += 60.0
+    lender.handler.sweep()
+    assert lender.pages == 0
+    assert lender.cache.stats().pools == 0
+    assert lender.counters.leases_expired == 2
+    with pytest.raises(UnknownLeaseError):
+        lender.handler.on_heartbeat(Heartbeat(lease=a, incarnation=1))
+    lender.cache.verify()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        lambda lender, lease: lender.hello(),
+        lambda lender, lease: lender.handler.on_heartbeat(Heartbeat(lease=lease, incarnation=1)),
+        lambda lender, lease: lender.spill(lease, [blob(2)]),
+        lambda lender, lease: lender.fetch(lease, (1, 1)),
+        lambda lender, lease: lender.flush(lease, (9, 9)),
+    ],
+)
+def test_every_word_renews_the_lease(word: Callable[[Lending, int], object]) -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.clock.seconds += 59.0
+    word(lender, lease)
+    lender.clock.seconds += 59.0
+    assert lender.handler.sweep() == 0
+
+
+def test_a_heartbeat_tells_room_and_pages_held() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1), blob(2)])
+    reply = lender.handler.on_heartbeat(Heartbeat(lease=lease, incarnation=1))
+    assert reply.foreign_pages == 2
+    assert reply.incarnation == 77
+    assert reply.room_bytes == lender.cache.foreign_room_bytes()
+
+
+def test_a_heartbeat_of_another_life_does_not_renew() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    with pytest.raises(UnknownLeaseError):
+        lender.handler.on_heartbeat(Heartbeat(lease=lease, incarnation=2))
+
+
+# -- pages
+# -------------------------------------------------------------------------------------------
+
+
+def test_pages_come_back_as_they_came_until_flushed() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    sent = [blob(key, key + 10, length=key * 100 + 1) for key in range(8)]
+    assert lender.spill(lease, sent).statuses == bytes(8)
+    reply = lender.fetch(lease, *((b.key, b.generation) for b in sent), (99, 1), (3, 12))
+    assert reply.found == b"\1" * 8 + b"\0\0"
+    assert list(rows(reply.blobs)) == sent
+    lender.flush(lease, (0, 10), (1, 10), (2, 99))
+    reply = lender.fetch(lease, (0, 10), (1, 11), (2, 12))
+    assert reply.found == b"\0\1\0", "a flush takes generations up to its own"
+    assert lender.handler.pages_of(lender.handler.leases[0]) == 6
+
+
+def test_owners_and_kinds_see_their_own_pages_only() -> None:
+    lender = Lending()
+    a, c = lender.hello("a"), lender.hello("c")
+    lender.spill(a, [blob(1)])
+    for lease, kind in ((c, PERSISTENT), (a, EPHEMERAL), (c, EPHEMERAL)):
+        assert lender.fetch(lease, (1, 1), kind=kind).found == b"\0"
+        lender.flush(lease, (1, 99), kind=kind)
+    assert lender.fetch(a, (1, 1)).found == b"\1"
+
+
+def test_without_a_quota_nothing_is_taken_and_no_room_is_told() -> None:
+    lender = Lending(lend_bytes=0)
+    reply = lender.handler.on_hello(HELLO)
+    assert reply.room_bytes == 0
+    answer = lender.spill(reply.lease, [blob(1), blob(2)])
+    assert list(answer.statuses) == [AdoptStatus.QUOTA] * 2
+    assert answer.room_bytes == 0
+
+
+def test_a_corrupt_blob_is_refused_and_the_others_are_taken() -> None:
+    """Checklist 57: the checksum is verified at receipt, and corruption is refused."""
+    lender = Lending()
+    lease = lender.hello()
+    bad = blob(2)._replace(checksum=1)
+    assert list(lender.spill(lease, [blob(1), bad, blob(3)]).statuses) == [
+        AdoptStatus.STORED,
+        AdoptStatus.BAD,
+        AdoptStatus.STORED,
+    ]
+    assert lender.pages == 2
+
+
+def test_a_spill_of_an_ended_epoch_is_refused_whatever_ended_it() -> None:
+    """Checklist 51: what arrives late never touches newer data."""
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1)], epoch=3)
+    with pytest.raises(BadMessageError, match="epoch 2"):
+        lender.spill(lease, [blob(2)], epoch=2)
+    lender.flush(lease, (1, 1), epoch=4)
+    with pytest.raises(BadMessageError, match="epoch 3"):
+        lender.spill(lease, [blob(2)], epoch=3)
+    lender.spill(lease, [blob(3)], epoch=4)
+    assert lender.pages == 1
+    assert lender.counters.messages_refused == 2
+
+
+def test_a_batch_delivered_twice_is_held_once() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1), blob(2)])
+    lender.flush(lease, (1, 1), (2, 1))
+    with pytest.raises(BadMessageError, match="delivered before"):
+        lender.spill(lease, [blob(1), blob(2)])
+    assert lender.pages == 0
+    lender.spill(lease, [blob(1, 2)])
+    assert lender.pages == 1
+
+
+def test_an_empty_batch_is_harmless() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    for _ in range(2):
+        assert lender.spill(lease, []).statuses == b""
+    assert lender.fetch(lease).found == b""
+    lender.flush(lease)
+
+
+def test_what_does_not_fit_one_answer_is_left_out_and_can_be_asked_for_again() -> None:
+    """Checklist 58: no message over the limit is sent."""
+    lender = Lending(pool_bytes=8 << 20, lend_bytes=8 << 20)
+    lease = lender.hello()
+    names = [(key, 1) for key in range(300)]
+    for first in range(0, 300, 100):
+        lender.spill(lease, [blob(key, length=PAGE_SIZE) for key in range(first, first + 100)])
+    got: list[Blob] = []
+    while names:
+        reply = lender.fetch(lease, *names)
+        assert len(reply.blobs.payload) <= SPILL_PAYLOAD_BYTES_MAX
+        assert len(reply.found) == len(names)
+        assert set(reply.found) <= {1, 2}
+        got += rows(reply.blobs)
+        names = [name for name, found in zip(names, reply.found, strict=True) if found == 2]
+    assert got == [blob(key, length=PAGE_SIZE) for key in range(300)]
+
+
+# -- what a broken or lying owner sends ------------------------------------------------------------
+
+
+def good_blobs() -> PackedBlobs:
+    return pack([blob(1), blob(2)])
+
+
+def longer_column(blobs: PackedBlobs) -> None:
+    blobs.generations.append(1)
+
+
+def short_payload(blobs: PackedBlobs) -> None:
+    blobs.payload = bytes(blobs.payload)[:-1]
+
+
+def no_length(blobs: PackedBlobs) -> None:
+    blobs.lengths[0] = 0
+
+
+def too_long(blobs: PackedBlobs) -> None:
+    blobs.lengths[0] = PAGE_SIZE + 1
+
+
+@pytest.mark.parametrize("spoil", [longer_column, short_payload, no_length, too_long])
+def test_a_spill_whose_columns_do_not_fit_is_refused_whole(
+    spoil: Callable[[PackedBlobs], None],
+) -> None:
+    lender = Lending()
+    lease = lender.hello()
+    blobs = good_blobs()
+    spoil(blobs)
+    with pytest.raises(BadMessageError):
+        lender.handler.on_spill(SpillRequest(lease=lease, epoch=0, kind=PERSISTENT, blobs=blobs))
+    assert lender.pages == 0
+    assert lender.counters.messages_refused == 1
+
+
+def test_more_than_the_stated_bounds_is_refused() -> None:
+    """Checklist 58: a message over the limit is refused."""
+    lender = Lending()
+    lease = lender.hello()
+    with pytest.raises(BadMessageError, match="4096"):
+        lender.spill(lease, [blob(key, length=1) for key in range(4097)])
+    with pytest.raises(BadMessageError, match=str(SPILL_PAYLOAD_BYTES_MAX)):
+        lender.spill(lease, [blob(key, length=PAGE_SIZE) for key in range(129)])
+    with pytest.raises(BadMessageError, match=str(FETCH_KEYS_MAX)):
+        lender.fetch(lease, *((key, 1) for key in range(FETCH_KEYS_MAX + 1)))
+    with pytest.raises(BadMessageError, match=str(FLUSH_KEYS_MAX)):
+        lender.flush(lease, *((key, 1) for key in range(FLUSH_KEYS_MAX + 1)))
+    assert lender.pages == 0
+
+
+@pytest.mark.parametrize("kind", [2, -1, 255])
+def test_an_unknown_kind_is_refused(kind: int) -> None:
+    lender = Lending()
+    lease = lender.hello()
+    with pytest.raises(BadMessageError, match="accepted is 0 or 1"):
+        lender.spill(lease, [blob(1)], kind=kind)  # type: ignore[arg-type]
+    with pytest.raises(BadMessageError):
+        lender.fetch(lease, (1, 1), kind=kind)  # type: ignore[arg-type]
+    with pytest.raises(BadMessageError):
+        lender.flush(lease, (1, 1), kind=kind)  # type: ignore[arg-type]
+
+
+def test_columns_of_fetches_and_flushes_must_be_equally_long() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    keys, generations = array("Q", [1, 2]), array("Q", [1])
+    with pytest.raises(BadMessageError, match="1 generations for 2 keys"):
+        lender.handler.on_fetch(
+            FetchRequest(lease=lease, kind=PERSISTENT, keys=keys, generations=generations)
+        )
+    with pytest.raises(BadMessageError, match="1 generations for 2 keys"):
+        lender.handler.on_flush(
+            FlushRequest(lease=lease, epoch=0, kind=PERSISTENT, keys=keys, generations=generations)
+        )
+
+
+@pytest.mark.parametrize("lease", [0, 1, 2**64 - 1])
+def test_an_unknown_lease_is_told_for_every_call(lease: int) -> None:
+    lender = Lending()
+    lender.hello()
+    with pytest.raises(UnknownLeaseError):
+        lender.handler.on_heartbeat(Heartbeat(lease=lease, incarnation=1))
+    with pytest.raises(UnknownLeaseError):
+        lender.spill(lease, [blob(1)])
+    with pytest.raises(UnknownLeaseError):
+        lender.fetch(lease, (1, 1))
+    with pytest.raises(UnknownLeaseError):
+        lender.flush(lease, (1, 1))

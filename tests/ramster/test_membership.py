@@ -1,0 +1,366 @@
+"""The state of peers, as a function of what was heard and when."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ramster.cluster_config import ClusterConfig
+from ramster.lenders import Lender
+from ramster.membership import (
+    LenderGone,
+    LenderUp,
+    Membership,
+    PeerState,
+    StateChanged,
+    StepKind,
+)
+from ramster.transport import HeartbeatReply, HelloReply
+
+OWN_INCARNATION = 99
+B = Lender("b", 1, 10)
+
+
+def make(*peers: str, **knobs: Any) -> Membership:
+    config = ClusterConfig(node="a", peers=peers or ("b:1",), **knobs)
+    return Membership(config, OWN_INCARNATION, Random(1), now=0.0)
+
+
+def hello_of(
+    node: str = "b", incarnation: int = 1, lease: int = 10, *, room: int = 1000, lease_s: float = 60
+) -> HelloReply:
+    return HelloReply(
+        node=node, incarnation=incarnation, lease=lease, room_bytes=room, lease_s=lease_s
+    )
+
+
+def alive(*peers: str, **knobs: Any) -> Membership:
+    """Peers b, c, ... alive since 0."""
+    members = make(*peers, **knobs)
+    for number, peer in enumerate(members, 1):
+        node = peer.address.split(":")[0]
+        members.on_hello_reply(
+            peer.address, hello_of(node, number, number * 10), sent_at=0.0, now=0.0
+        )
+    return members
+
+
+def beat(room: int = 500, incarnation: int = 1) -> HeartbeatReply:
+    return HeartbeatReply(incarnation=incarnation, room_bytes=room, foreign_pages=3)
+
+
+def state(members: Membership, address: str = "b:1") -> PeerState:
+    return members.peer(address).state
+
+
+def test_a_new_peer_is_greeted_at_once() -> None:
+    members = make("b:1", "c:1")
+    assert [members.step(address) for address in ("b:1", "c:1")] == [(StepKind.HELLO, 0.0)] * 2
+    assert members.connecting()
+    assert members.hello().node == "a"
+    assert members.hello().incarnation == OWN_INCARNATION
+
+
+def test_an_answered_hello_makes_the_peer_alive_and_a_candidate() -> None:
+    members = make()
+    events = members.on_hello_reply("b:1", hello_of(), sent_at=1.0, now=1.5)
+    assert events == [
+        StateChanged("b:1", PeerState.CONNECTING, PeerState.ALIVE, "answers"),
+        LenderUp("b:1", B, True),
+    ]
+    assert members.address_of(B) == "b:1"
+    assert members.candidates() == [("b:1", B, 1000)]
+    assert members.step("b:1") == (StepKind.HEARTBEAT, 2.0)
+    assert members.peer("b:1").rtt_s == 0.5
+
+
+def test_a_heartbeat_brings_the_room_and_the_next_one_is_an_interval_later() -> None:
+    members = alive()
+    assert members.on_heartbeat_reply(B, beat(), sent_at=1.0, now=1.01) == []
+    assert members.candidates() == [("b:1", B, 500)]
+    assert members.peer("b:1").foreign_pages == 3
+    assert members.step("b:1") == (StepKind.HEARTBEAT, 2.0)
+
+
+def test_heartbeats_are_frequent_enough_for_a_short_lease() -> None:
+    members = make()
+    members.on_hello_reply("b:1", hello_of(lease_s=0.9), sent_at=0.0, now=0.0)
+    assert members.step("b:1").at == pytest.approx(0.3)
+
+
+def test_silence_makes_suspect_then_dead_at_the_configured_times() -> None:
+    """Checklist 61: a dead peer is detected within the configured time, without manual action."""
+    members = alive(suspect_after_s=3, dead_after_s=10)
+    assert members.tick(now=2.99) == []
+    assert members.next_tick() == 3.0
+    assert [event.after for event in members.tick(now=3.0)] == [PeerState.SUSPECT]
+    assert members.candidates() == []
+    assert members.next_tick() == 10.0
+    assert members.tick(now=9.99) == []
+    assert [event.after for event in members.tick(now=10.0)] == [PeerState.DEAD]
+    assert members.next_tick() is None
+    assert members.address_of(B) == "b:1", "a dead lender is not gone"
+
+
+def test_a_peer_that_never_answered_is_dead_after_the_dead_time() -> None:
+    members = make()
+    members.on_failure("b:1", "connection refused", broken=True, now=0.1)
+    assert state(members) is PeerState.CONNECTING
+    events = members.tick(now=10.0)
+    assert events == [
+        StateChanged("b:1", PeerState.CONNECTING, PeerState.DEAD, "connection refused")
+    ]
+    assert not members.connecting()
+
+
+def test_a_lender_is_given_up_no_later_than_its_lease_ends() -> None:
+    members = make()
+    members.on_hello_reply("b:1", hello_of(lease_s=4.0), sent_at=0.0, now=0.0)
+    members.tick(now=4.0)
+    assert state(members) is PeerState.DEAD
+
+
+@pytest.mark.parametrize("silent_s", [5.0, 50.0, 5000.0])
+def test_the_same_life_and_lease_is_the_same_lender_however_long_it_was_silent(
+    silent_s: float,
+) -> None:
+    members = alive()
+    members.tick(now=silent_s)
+    events = members.on_hello_reply("b:1", hello_of(), sent_at=silent_s, now=silent_s)
+    assert state(members) is PeerState.ALIVE
+    assert events[-1] == LenderUp("b:1", B, False)
+    assert not any(isinstance(event, LenderGone) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (hello_of(incarnation=2, lease=10), "restarted"),
+        (hello_of(incarnation=1, lease=11), "ended the lease"),
+        (hello_of(node="z", incarnation=5, lease=12), "is now z"),
+    ],
+)
+def test_another_life_or_lease_is_another_lender_and_the_former_is_gone(
+    reply: HelloReply, reason: str
+) -> None:
+    members = alive()
+    events = members.on_hello_reply("b:1", reply, sent_at=5.0, now=5.0)
+    new = Lender(reply.node, reply.incarnation, reply.lease)
+    assert events[0] == LenderGone("b:1", B, f"b at b:1 {reason}")
+    assert events[-1] == LenderUp("b:1", new, True)
+    assert members.address_of(B) is None
+    assert members.address_of(new) == "b:1"
+
+
+def test_an_unknown_lease_is_greeted_again_at_once_and_the_lender_is_gone() -> None:
+    members = alive()
+    events = members.on_unknown_lease(B, now=0.5)
+    assert [type(event) for event in events] == [LenderGone]
+    assert members.step("b:1") == (StepKind.HELLO, 0.5)
+    assert members.on_unknown_lease(B, now=0.6) == [], "one loss is told once"
+
+
+def test_a_heartbeat_answered_by_another_life_loses_the_lender() -> None:
+    members = alive()
+    events = members.on_heartbeat_reply(B, beat(incarnation=7), sent_at=1.0, now=1.0)
+    assert events == [LenderGone("b:1", B, "b at b:1 restarted")]
+    assert members.step("b:1").kind is StepKind.HELLO
+
+
+def test_answers_about_a_lender_that_is_gone_change_nothing() -> None:
+    members = alive()
+    members.on_unknown_lease(B, now=0.5)
+    assert members.on_word(B, sent_at=0.4) == []
+    assert members.on_heartbeat_reply(B, beat(), sent_at=0.4, now=0.6) == []
+    assert members.on_broken(B, "reset", now=0.6) == []
+    members.on_room(B, 123)
+    members.reserve(B, 5)
+    assert members.candidates() == []
+
+
+def test_failures_back_off_exponentially_with_jitter_and_an_answer_resets_them() -> None:
+    """Checklist 60: a lost connection is re-established by itself."""
+    members = make(reconnect_backoff_min_s=0.1, reconnect_backoff_max_s=2.0)
+    now, pauses = 0.0, []
+    for _ in range(12):
+        members.on_failure("b:1", "refused", broken=True, now=now)
+        step = members.step("b:1")
+        assert step.kind is StepKind.HELLO
+        pauses.append(step.at - now)
+        now = step.at
+    for number, pause in enumerate(pauses):
+        longest = min(2.0, 0.1 * 2**number)
+        assert longest / 2 <= pause <= longest
+    assert len({round(pause, 6) for pause in pauses[5:]}) > 1, "no jitter"
+    members.on_hello_reply("b:1", hello_of(), sent_at=now, now=now)
+    members.on_failure("b:1", "refused", broken=True, now=now)
+    assert members.step("b:1").at - now <= 0.1
+
+
+def test_a_broken_connection_makes_suspect_and_is_greeted_at_once() -> None:
+    members = alive()
+    events = members.on_broken(B, "connection reset", now=0.2)
+    assert events == [StateChanged("b:1", PeerState.ALIVE, PeerState.SUSPECT, "connection reset")]
+    assert members.step("b:1") == (StepKind.HELLO, 0.2)
+    assert members.on_broken(B, "again", now=0.3) == []
+    members.on_hello_reply("b:1", hello_of(), sent_at=0.3, now=0.4)
+    assert state(members) is PeerState.ALIVE
+
+
+def test_a_lost_heartbeat_does_not_make_suspect_before_its_time() -> None:
+    members = alive()
+    members.on_failure("b:1", "no answer in 3 s", broken=False, now=1.0)
+    assert state(members) is PeerState.ALIVE
+    assert members.step("b:1").kind is StepKind.HELLO
+
+
+def test_any_word_keeps_a_peer_alive_and_revives_a_suspect() -> None:
+    members = alive()
+    members.on_word(B, sent_at=2.5)
+    assert members.tick(now=3.0) == []
+    members.tick(now=5.5)
+    assert state(members) is PeerState.SUSPECT
+    assert members.on_word(B, sent_at=5.6) == [
+        StateChanged("b:1", PeerState.SUSPECT, PeerState.ALIVE, "answers")
+    ]
+
+
+def test_a_refusal_is_kept_with_its_reason_and_asked_again_later() -> None:
+    """Checklist 59: a mismatch is refused with a clear reason."""
+    members = make()
+    reason = "protocol version 2 offered: accepted is 1"
+    events = members.on_refused("b:1", reason, now=1.0)
+    assert events == [StateChanged("b:1", PeerState.CONNECTING, PeerState.REFUSED, reason)]
+    assert members.peer("b:1").reason == reason
+    step = members.step("b:1")
+    assert step.kind is StepKind.HELLO
+    assert step.at > 1.0
+    assert members.on_refused("b:1", reason, now=2.0) == []
+    members.on_hello_reply("b:1", hello_of(), sent_at=3.0, now=3.0)
+    assert state(members) is PeerState.ALIVE
+
+
+def test_this_node_itself_is_recognised_and_left_alone() -> None:
+    members = make("a:1", "b:1")
+    events = members.on_hello_reply("a:1", hello_of("a", OWN_INCARNATION, 0), sent_at=0.0, now=0.0)
+    assert [event.after for event in events if isinstance(event, StateChanged)] == [PeerState.SELF]
+    assert members.candidates() == []
+    assert members.tick(now=1000.0) != []
+    assert state(members, "a:1") is PeerState.SELF
+
+
+def test_another_node_with_this_nodes_name_is_refused() -> None:
+    members = make()
+    members.on_hello_reply("b:1", hello_of("a", 5), sent_at=0.0, now=0.0)
+    assert state(members) is PeerState.REFUSED
+    assert "another node is named a" in members.peer("b:1").reason
+
+
+def test_a_second_peer_with_a_name_in_use_is_refused() -> None:
+    members = alive("b:1", "c:1")
+    members.on_hello_reply("c:1", hello_of("b", 7, 70), sent_at=1.0, now=1.0)
+    assert state(members, "c:1") is PeerState.REFUSED
+    assert "b:1" in members.peer("c:1").reason
+    assert members.address_of(B) == "b:1"
+
+
+def test_a_dead_node_that_answers_at_another_address_takes_its_pages_along() -> None:
+    members = make("b:1", "b:2")
+    members.on_hello_reply("b:1", hello_of(), sent_at=0.0, now=0.0)
+    members.tick(now=20.0)
+    members.on_hello_reply("b:2", hello_of(), sent_at=20.0, now=20.0)
+    assert members.address_of(B) == "b:2"
+    assert members.state_of(B) is PeerState.ALIVE
+    assert members.peer("b:1").lender is None
+
+
+def test_a_dead_node_that_restarted_at_another_address_is_gone_at_the_first() -> None:
+    members = make("b:1", "b:2")
+    members.on_hello_reply("b:1", hello_of(), sent_at=0.0, now=0.0)
+    members.tick(now=20.0)
+    events = members.on_hello_reply("b:2", hello_of("b", 2, 20), sent_at=20.0, now=20.0)
+    assert LenderGone("b:1", B, "b restarted at b:2") in events
+    assert members.address_of(B) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [hello_of(""), hello_of("x" * 256), hello_of(lease_s=0), hello_of(room=-1)],
+)
+def test_a_hello_reply_that_makes_no_sense_is_refused(reply: HelloReply) -> None:
+    members = make()
+    members.on_hello_reply("b:1", reply, sent_at=0.0, now=0.0)
+    assert state(members) is PeerState.REFUSED
+
+
+def test_room_that_is_on_its_way_is_not_offered_twice() -> None:
+    members = alive()
+    members.reserve(B, 400)
+    assert members.candidates() == [("b:1", B, 600)]
+    members.on_room(B, 300)
+    assert members.candidates() == [("b:1", B, 0)]
+    members.reserve(B, -400)
+    assert members.candidates() == [("b:1", B, 300)]
+
+
+def test_more_than_eight_nodes_are_no_special_case() -> None:
+    """Checklist 68: three or more nodes work at the same time."""
+    members = alive(*(f"n{i}:1" for i in range(20)))
+    assert len(members.candidates()) == 20
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["hello", "beat", "fail", "broken", "refuse", "unknown", "tick", "word"]),
+        st.sampled_from(["b:1", "c:1", "d:1"]),
+        st.integers(1, 2),
+        st.floats(0.0, 15.0),
+    ),
+    max_size=40,
+)
+
+
+def happen(members: Membership, kind: str, address: str, life: int, now: float) -> list[Any]:
+    """One thing that can happen to a peer."""
+    lender = members.peer(address).lender
+    if kind == "hello":
+        reply = hello_of(address[0], life, life * 100)
+        return members.on_hello_reply(address, reply, sent_at=now, now=now)
+    if kind == "fail":
+        return members.on_failure(address, "x", broken=life == 1, now=now)
+    if kind == "refuse":
+        return members.on_refused(address, "x", now=now)
+    if kind == "tick" or lender is None:
+        return members.tick(now=now)
+    if kind == "beat":
+        return members.on_heartbeat_reply(lender, beat(incarnation=life), sent_at=now, now=now)
+    if kind == "unknown":
+        return members.on_unknown_lease(lender, now=now)
+    if kind == "broken":
+        return members.on_broken(lender, "x", now=now)
+    return members.on_word(lender, sent_at=now)
+
+
+@given(STEPS)
+def test_whatever_happens_the_books_agree(steps: list[tuple[str, str, int, float]]) -> None:
+    """Every lender has one address, one that goes was there, only the living are candidates."""
+    members = make("b:1", "c:1", "d:1")
+    now, up = 0.0, set[Lender]()
+    for kind, address, life, pause in steps:
+        now += pause
+        for event in happen(members, kind, address, life, now):
+            if isinstance(event, LenderUp):
+                up.add(event.lender)
+            elif isinstance(event, LenderGone):
+                up.remove(event.lender)
+        assert {peer.lender for peer in members if peer.lender is not None} == up
+        for peer in members:
+            if peer.lender is not None:
+                assert members.address_of(peer.lender) == peer.address
+        for candidate in members.candidates():
+            assert members.peer(candidate.address).state is PeerState.ALIVE
+        assert members.step(address).at <= now + 5.0
