@@ -31,6 +31,7 @@ __all__ = ["SETTINGS", "SETTINGS_BY_KEY", "Mode", "NodeConfig", "default_name"]
 _NODE = "node"
 _POOL = "pool"
 _CLUSTER = "cluster (read in both modes, used with --mode ramster)"
+_TUNING = "cluster: times, batches, readahead (as above)"
 _DEVICES = "block devices"
 _FIGURES = "figures"
 
@@ -186,88 +187,88 @@ class NodeConfig:
     )
     heartbeat_interval: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "a word to every peer, at least this often",
         field="heartbeat_interval_s",
     )
     suspect_after: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "silence after which a peer gets no more spills",
         field="suspect_after_s",
     )
     dead_after: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "silence after which pages at a peer count as lost until it answers again",
         field="dead_after_s",
     )
     lease: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "silence of an owner after which its pages here are freed; at least dead_after",
         field="lease_s",
     )
     reconnect_backoff_min: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "first pause before a peer that failed is tried again; doubles with every failure",
         field="reconnect_backoff_min_s",
     )
     reconnect_backoff_max: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "longest pause between two tries",
         field="reconnect_backoff_max_s",
     )
     call_deadline: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "longest wait for the answer to one hello, heartbeat, spill or flush",
         field="call_deadline_s",
     )
     fetch_deadline: float = _row(
         settings.DURATION,
-        _CLUSTER,
+        _TUNING,
         "longest time that a read waits for peers, retries included",
         field="fetch_deadline_s",
     )
     put_wait: float = _row(
         settings.WAIT,
-        _CLUSTER,
+        _TUNING,
         "longest time that a write waits for pages to be spilled",
         field="put_wait_s",
     )
     spill_batch: int = _row(
-        settings.SIZE, _CLUSTER, "compressed pages in one spill message", field="spill_batch_bytes"
+        settings.SIZE, _TUNING, "compressed pages in one spill message", field="spill_batch_bytes"
     )
     spill_in_flight_max: int = _row(
         settings.SIZE,
-        _CLUSTER,
+        _TUNING,
         "compressed pages in all spills on their way",
         field="spill_bytes_in_flight_max",
     )
     readahead_pages: int = _row(
         settings.count(0, 1024),
-        _CLUSTER,
+        _TUNING,
         "most pages fetched beyond what a sequential reader asked for; 0: none",
         field="readahead_pages",
     )
     readahead_buffer: int = _row(
         settings.SIZE,
-        _CLUSTER,
+        _TUNING,
         "compressed pages fetched ahead and not yet asked for",
         field="readahead_buffer_bytes",
     )
     flush_batch_pages: int = _row(
         settings.count(1, FLUSH_KEYS_MAX),
-        _CLUSTER,
+        _TUNING,
         "pages in one flush message",
         field="flush_batch_pages",
     )
     flush_queue_pages_max: int = _row(
         settings.count(1, 2**31),
-        _CLUSTER,
+        _TUNING,
         "a peer behind by this many flushes gets no spills until it has caught up",
         field="flush_queue_pages_max",
     )

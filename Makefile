@@ -1,0 +1,62 @@
+# Every target does its own set-up. Needs Python 3.11 or newer, pip and make; nothing is installed outside
+# of this folder, except by `make test` as root on Debian (NBD programs that tests run against).
+#
+#   make PYTHON=python3.12 test        another interpreter
+#   make test ARGS="-k nbd -x"         arguments for pytest
+#   make demo ARGS="--size 64MiB"      arguments for the demo
+
+PYTHON ?= python3
+VENV ?= .venv
+IMAGE ?= ramster:dev
+ARGS ?=
+
+BIN := $(VENV)/bin
+DEMO_READY := $(VENV)/.cluster-ready
+DEV_READY := $(VENV)/.dev-ready
+SOURCES := zcache ramster tests benchmarks examples tools
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types bench image proto clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(DEMO_READY) ## three nodes on this machine, real files in and out, byte for byte
+	@$(BIN)/python -m ramster demo $(ARGS)
+
+test: $(DEV_READY) ## every test that this machine can run
+	@sh tests/support/install_nbd_clients.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_READY) ## ruff: rules and format
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+
+format: $(DEV_READY) ## rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix-only $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+types: $(DEV_READY) ## mypy --strict
+	@$(BIN)/mypy
+
+bench: $(DEV_READY) ## measure: cache, allocator, spill, fetch, NBD
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+image: ## the container image $(IMAGE)
+	@bash deploy/build-image.sh $(IMAGE)
+
+proto: $(DEV_READY) ## generate ramster/wire from proto/
+	@$(BIN)/python tools/generate_wire.py
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The development extra contains the demo's.
+$(DEMO_READY): pyproject.toml tools/set_up_venv.py
+	@test -e $(DEV_READY) && test ! $(DEV_READY) -ot pyproject.toml || $(PYTHON) tools/set_up_venv.py $(VENV) cluster
+	@touch $@
+
+$(DEV_READY): pyproject.toml tools/set_up_venv.py
+	@$(PYTHON) tools/set_up_venv.py $(VENV) dev
+	@touch $@

@@ -1,0 +1,84 @@
+"""``ramster serve``: a node in the foreground.
+
+Covers: signals, the log, exit codes. Does not cover: what a node is (``node.py``).
+
+The first SIGTERM or SIGINT stops the node, exit code 0. A second one ends the process at once,
+without waiting for anything, exit code 128 + the signal's number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from ramster.config import Mode, NodeConfig
+from ramster.config_flags import add_config_flags, config_from
+from ramster.errors import ConfigurationError
+from ramster.logs import set_up_logging
+from ramster.node import Node
+from ramster.quantities import format_size
+
+__all__ = ["add_flags", "run"]
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = logging.getLogger(__name__)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting."""
+    add_config_flags(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    config = config_from(arguments).config
+    set_up_logging(config.log_level)
+    if config.export and not config.nbd:
+        _log.warning("exports without an NBD address (--nbd): nobody can reach them")
+    if config.peer and config.mode is Mode.ZCACHE:
+        _log.info("mode zcache: %d configured peers are not used", len(config.peer))
+    try:
+        return asyncio.run(_serve(config))
+    except (OSError, ConfigurationError) as error:
+        # An address that cannot be listened on: nothing is wrong with how it is written.
+        print(f"ramster serve: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(config: NodeConfig) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        for again in SIGNALS:  # not through the loop, so that they work while it is busy
+            signal.signal(again, lambda received, _: os._exit(128 + received))
+        _log.info("%s: stopping; once more to stop at once", number.name)
+        stop.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    async with Node(config) as node:
+        _log.info("ready %s", _summary(config, node))
+        stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(node.failed())
+        await asyncio.wait([stopped, failed], return_when=asyncio.FIRST_COMPLETED)
+        failure = failed.result() if failed.done() else None
+        for wait in (stopped, failed):
+            wait.cancel()
+    if failure is not None:
+        print(f"ramster serve: a part of the node died: {failure!r}", file=sys.stderr)
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+def _summary(config: NodeConfig, node: Node) -> str:
+    """What serves where, as key=value; read by programs that start a node on port 0."""
+    parts = [f"mode={config.mode}", f"name={config.name}", f"pool={format_size(config.pool_limit)}"]
+    for what, where in node.endpoints.items():
+        parts += [f"{what}={url}" for url in (where if isinstance(where, list) else [where])]
+    return " ".join(parts)

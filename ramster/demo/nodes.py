@@ -1,0 +1,107 @@
+"""The demo's nodes: real processes that end with it.
+
+Covers: starting a node on free ports and learning where it listens; stopping it whatever happens.
+Does not cover: what the nodes are for (``commands/demo.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from ramster.errors import RamsterError
+from ramster.settings import ENVIRONMENT_PREFIX
+
+__all__ = ["NodeProcess", "NodeProcessError"]
+
+_READY_S = 30.0
+_STOP_S = 10.0
+
+# The kernel ends the node when its parent dies, however that happens (Linux, PR_SET_PDEATHSIG = 1).
+_BOOTSTRAP = (
+    "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+    "from ramster.cli import main; sys.exit(main())"
+)
+
+
+class NodeProcessError(RamsterError):
+    """A node did not start, or ended when it should not have; the text has its last words."""
+
+
+class NodeProcess:
+    """``ramster serve`` with the given flags; use with ``async with``."""
+
+    def __init__(self, name: str, *flags: str) -> None:
+        self.name = name
+        self.endpoints: dict[str, str] = {}
+        """Where it listens: "peers" (HOST:PORT), "nbd", "http" (URLs)."""
+        self._flags = flags
+        self._last_words: deque[str] = deque(maxlen=20)
+        self._ready = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        # Not in the demo's process group: Ctrl-C is for the demo, which stops its nodes in order.
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", _BOOTSTRAP, "serve", "--name", self.name, *self._flags),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env={k: v for k, v in os.environ.items() if not k.startswith(ENVIRONMENT_PREFIX)},
+            start_new_session=True,
+        )
+        self._reading = asyncio.create_task(self._read_log())
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self._ready.wait()
+            self.check()
+        except TimeoutError:
+            await self._end()
+            raise self._error("is not ready in time") from None
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    def check(self) -> None:
+        """Raise NodeProcessError if the process has ended."""
+        if self._process.returncode is not None or self._reading.done():
+            raise self._error("ended")
+
+    def _error(self, what: str) -> NodeProcessError:
+        words = "\n  ".join(self._last_words)
+        return NodeProcessError(f"node {self.name} {what}; its last words:\n  {words}")
+
+    async def _read_log(self) -> None:
+        stream = self._process.stderr
+        while stream is not None and (raw := await stream.readline()):
+            line = raw.decode(errors="replace").rstrip()
+            self._last_words.append(line)
+            _, ready, rest = line.partition(": ready ")
+            if ready:
+                self.endpoints = dict(word.split("=", 1) for word in rest.split() if "=" in word)
+                self._ready.set()
+        self._ready.set()
+
+    async def _end(self) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        await self._reading

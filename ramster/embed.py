@@ -1,0 +1,158 @@
+"""A node inside a program that has no event loop: plain blocking calls.
+
+Covers: a thread with the node's loop, and the page store's operations as functions. Does not cover:
+programs with an event loop of their own (``ramster.Node`` runs on it).
+
+Calls may come from any thread. Each waits for its answer; a cluster's own deadlines bound it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ramster.config import NodeConfig
+from ramster.errors import StoreClosedError
+from ramster.figures import Figures
+from ramster.node import Node
+from zcache import PAGE_SIZE, Buffer, GetFree, PoolKind
+
+__all__ = ["EmbeddedNode"]
+
+T = TypeVar("T")
+
+
+class EmbeddedNode:
+    """A node on a thread of its own.
+
+    >>> with EmbeddedNode(NodeConfig(pool_limit=64 * 2**20, http=None)) as node:
+    ...     pool = node.create_pool(PoolKind.PERSISTENT)
+    ...     node.put(pool, 1, 0, bytes(4096))
+    ...     page = node.get(pool, 1, 0)
+
+    Starting raises as ``Node.start`` does. After ``close`` every call raises StoreClosedError.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"ramster-{config.name}", daemon=True
+        )
+        self._closing = threading.Lock()
+        self._thread.start()
+        try:
+            self.node = self._call(self._start(config))
+        except BaseException:
+            self._end_loop()
+            raise
+
+    @staticmethod
+    async def _start(config: NodeConfig) -> Node:
+        node = Node(config)
+        await node.start()
+        return node
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the node and its thread; pages are gone. Harmless when repeated."""
+        with self._closing:
+            if not self._loop.is_closed():
+                self._call(self.node.stop())
+                self._end_loop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise StoreClosedError("the node is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
+        """A new pool's id; see ``PageStore.create_pool``."""
+
+        async def create() -> int:
+            return self.node.store.create_pool(kind, exclusive_gets=exclusive_gets)
+
+        return self._call(create())
+
+    def destroy_pool(self, pool_id: int) -> int:
+        """Remove a pool; returns how many pages it had."""
+        return self._call(self.node.store.destroy_pool(pool_id))
+
+    def put(self, pool_id: int, object_id: int, index: int, page: Buffer) -> None:
+        """Store one page of 4096 bytes. Raises StoreFullError."""
+        self.put_many(pool_id, object_id, [index], page)
+
+    def put_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        payload: Buffer,
+        *,
+        keep_old: bool = False,
+    ) -> None:
+        """Store pages that ``payload`` holds back to back; see ``PageStore.put_many``."""
+        self._call(
+            self.node.store.put_many(pool_id, object_id, indexes, payload, keep_old=keep_old)
+        )
+
+    def get(
+        self, pool_id: int, object_id: int, index: int, *, free: GetFree = GetFree.BY_KIND
+    ) -> bytes | None:
+        """One page, fetched from a peer where it is away; None if there is none.
+
+        Raises PageLostError, CorruptPageError.
+        """
+        into = bytearray(PAGE_SIZE)
+        found = self.get_many(pool_id, object_id, [index], into, free=free)
+        return bytes(into) if found[0] else None
+
+    def get_many(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        into: bytearray | memoryview,
+        *,
+        free: GetFree = GetFree.BY_KIND,
+    ) -> bytes:
+        """Write page i to ``into[i * 4096:]``; one byte a page, 1 present, 0 absent."""
+        return self._call(self.node.store.get_many(pool_id, object_id, indexes, into, free=free))
+
+    def flush(self, pool_id: int, object_id: int, index: int) -> bool:
+        """Remove one page; True if there was one."""
+        return self._call(self.node.store.flush(pool_id, object_id, index))
+
+    def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
+        """Remove pages with start <= index < stop; returns how many."""
+        return self._call(self.node.store.flush_range(pool_id, object_id, start, stop))
+
+    def flush_object(self, pool_id: int, object_id: int) -> int:
+        """Remove an object; returns how many pages it had."""
+        return self._call(self.node.store.flush_object(pool_id, object_id))
+
+    def figures(self) -> Figures:
+        """What /stats shows."""
+
+        async def read() -> Figures:
+            return self.node.figures()
+
+        return self._call(read())

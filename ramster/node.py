@@ -1,0 +1,203 @@
+"""One node: makes the parts, joins them, starts them in order and stops them in the opposite one.
+
+Covers: which parts a mode has, their order, what is listening where. Does not cover: any work on
+pages; each part does its own and can be used without this module.
+
+Order: figures (so that /healthz says "starting" and "stopping"), cache, store (with the peer
+layer in ramster mode), peers' server, block devices, housekeeping. Stopping never waits for a
+peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ramster.clock import LoopClock
+from ramster.config import Mode, NodeConfig
+from ramster.errors import MissingExtraError, StoreClosedError
+from ramster.figures import Figures, collect
+from ramster.nbd.export import Export
+from ramster.nbd.server import NbdServer
+from ramster.stats_server import StatsServer
+from ramster.store import LocalStore, PageStore
+from ramster.tasks import SupervisedTasks
+from ramster.upkeep import Upkeep
+from zcache import Cache, CacheContract, PoolKind
+
+if TYPE_CHECKING:
+    from ramster.cluster import Cluster
+
+__all__ = ["Node"]
+
+_RPC_GRACE_S = 0.5
+"""How long calls of peers that are under way may take to end when the node stops."""
+
+
+class Node:
+    """A node in this process, on the running event loop.
+
+    >>> async with Node(NodeConfig(pool_limit=64 * 2**20, http=None)) as node:
+    ...     pool = node.store.create_pool(PoolKind.PERSISTENT)
+
+    ``start`` raises OSError (an address cannot be listened on), MissingExtraError (ramster mode
+    without its extra) and leaves nothing running. A node is started once.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.endpoints: dict[str, Any] = {}
+        """What listens where, with real ports: "peers", "nbd" (a list), "http"."""
+        self._state = "starting"
+        self._parts = AsyncExitStack()
+        self._cache: CacheContract | None = None
+        self._store: PageStore | None = None
+        self._cluster: Cluster | None = None
+        self._nbd: NbdServer | None = None
+        self._tasks = SupervisedTasks()
+        self._started_at = 0.0
+
+    @property
+    def state(self) -> str:
+        """ "starting", "serving", "stopping" or "stopped"."""
+        return self._state
+
+    @property
+    def store(self) -> PageStore:
+        """The pages. Raises StoreClosedError while the node does not run."""
+        if self._store is None:
+            raise StoreClosedError(f"the node is {self._state}")
+        return self._store
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start every part; returns when the node serves."""
+        loop = asyncio.get_running_loop()
+        self._started_at = loop.time()
+        async with AsyncExitStack() as parts:
+            self._start_figures(parts, loop)
+            self._cache = Cache(self.config.cache_config())
+            if self.config.mode is Mode.RAMSTER:
+                await self._start_cluster(parts, self._cache)
+            else:
+                local = LocalStore(self._cache)
+                parts.callback(local.close)
+                self._store = local
+            await self._start_block_devices(parts)
+            upkeep = Upkeep(self._cache, LoopClock(), self.config.compact_interval)
+            self._tasks.spawn(upkeep.run(), "upkeep")
+            parts.push_async_callback(self._tasks.stop)
+            self._parts = parts.pop_all()
+        self._state = "serving"
+
+    async def stop(self) -> None:
+        """Stop every part, the last one started first; harmless on a node that does not run."""
+        if self._state != "stopped":
+            self._state = "stopping"
+            await self._parts.aclose()
+            self._store = None
+            self._state = "stopped"
+
+    async def failed(self) -> BaseException:
+        """Wait until a background task of the node dies; returns what it died of."""
+        groups = [self._tasks] if self._cluster is None else [self._tasks, self._cluster.tasks]
+        waits = [asyncio.create_task(group.wait_failed()) for group in groups]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def figures(self) -> Figures:
+        """The figures of this moment; on the node's event loop."""
+        if self._cache is None:
+            raise StoreClosedError(f"the node is {self._state}")
+        return collect(
+            self.config,
+            self._cache,
+            state=self._state,
+            uptime_s=asyncio.get_running_loop().time() - self._started_at,
+            endpoints=self.endpoints,
+            cluster=None if self._cluster is None else self._cluster.snapshot(),
+            nbd=None if self._nbd is None else self._nbd.snapshot(),
+        )
+
+    # -- the parts, in their order -----------------------------------------------------------------
+
+    def _start_figures(self, parts: AsyncExitStack, loop: asyncio.AbstractEventLoop) -> None:
+        if self.config.http is None:
+            return
+
+        def request_figures() -> Future[Figures]:
+            wanted: Future[Figures] = Future()
+            loop.call_soon_threadsafe(self._deliver, wanted)
+            return wanted
+
+        server = StatsServer(request_figures, lambda: self._state)
+        self.endpoints["http"] = f"http://{server.start(self.config.http)}"
+        parts.callback(server.close)
+
+    def _deliver(self, wanted: Future[Figures]) -> None:
+        if not wanted.set_running_or_notify_cancel():
+            return
+        try:
+            wanted.set_result(self.figures())
+        except BaseException as error:  # noqa: BLE001  carried to whoever waits for the answer
+            wanted.set_exception(error)
+
+    async def _start_cluster(self, parts: AsyncExitStack, cache: CacheContract) -> None:
+        # Imported here, so that a node without peers never loads the peer layer or grpc.
+        try:
+            from ramster.cluster import Cluster
+            from ramster.rpc.client import GrpcTransport
+            from ramster.rpc.server import PeerServer
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in ("grpc", "google"):
+                raise
+            raise MissingExtraError(
+                f"mode ramster needs {error.name}, which is not installed: "
+                "pip install 'ramster[cluster]'"
+            ) from error
+        transport = GrpcTransport()
+        parts.push_async_callback(transport.close)
+        cluster = Cluster(
+            cache,
+            self.config.cluster_config(),
+            transport,
+            clock=LoopClock(),
+            random=random.Random(),
+        )
+        await cluster.start()
+        parts.push_async_callback(cluster.stop)
+        self._cluster, self._store = cluster, cluster.store
+        server = PeerServer(cluster.handler, cluster.store)
+        self.endpoints["peers"] = await server.start(str(self.config.listen))
+        parts.push_async_callback(server.stop, _RPC_GRACE_S)
+
+    async def _start_block_devices(self, parts: AsyncExitStack) -> None:
+        if not self.config.nbd:
+            return
+        pool = self.store.create_pool(PoolKind.PERSISTENT)
+        exports = [
+            Export(spec.name, spec.size_bytes, pool, number)
+            for number, spec in enumerate(self.config.export, start=1)
+        ]
+        self._nbd = NbdServer(self.store, exports)
+        parts.push_async_callback(self._nbd.close)
+        self.endpoints["nbd"] = [await self._nbd.start(url) for url in self.config.nbd]

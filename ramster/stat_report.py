@@ -1,0 +1,167 @@
+"""A node's figures as a page for people.
+
+Covers: words, units, layout. Does not cover: where the figures come from (``figures.py``), HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ramster.figures import Figures
+from ramster.quantities import show_size
+
+__all__ = ["render", "table"]
+
+
+def render(figures: Figures) -> str:
+    """The page; its lines fit 100 columns unless names are long."""
+    sections = [_head(figures), _memory(figures), _pages(figures), _traffic(figures)]
+    if figures["mode"] == "ramster":
+        sections += [_peers(figures["peers"]), _owners(figures["owners"])]
+    if figures["nbd"] is not None:
+        sections.append(_exports(figures["nbd"]))
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def table(titles: list[str], rows: Iterable[Iterable[object]], *, left: int = 1) -> str:
+    """Columns as wide as they must be; the first ``left`` ones set left, numbers set right."""
+    lines = [titles, *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _head(figures: Figures) -> str:
+    places = []
+    for what, where in figures["endpoints"].items():
+        places += [f"{what} {url}" for url in (where if isinstance(where, list) else [where])]
+    return (
+        f"node {figures['name']}: {figures['state']} for {_span(figures['uptime_s'])}, "
+        f"mode {figures['mode']}, version {figures['version']}, zcache in {figures['backend']}\n"
+        f"  {'   '.join(places) or 'listening nowhere'}"
+    )
+
+
+def _memory(figures: Figures) -> str:
+    pool, sizes, pages = figures["pool"], figures["bytes"], figures["pages"]
+    here = (pages["local"] + pages["in_transit"]) * 4096
+    at_peers = f", {show_size(pages['away'] * 4096)} of it at peers" if pages["away"] else ""
+    ratio = f" (ratio {figures['ratio']:.2f})" if figures["ratio"] else ""
+    lent = ""
+    if pool["lend_limit_bytes"]:
+        slots = figures["cache"]["bytes_foreign_slots"]
+        lent = f"\n  lent     {show_size(slots)} of {show_size(pool['lend_limit_bytes'])}"
+    return (
+        "memory\n"
+        f"  stored   {show_size(sizes['logical'])} of pages{at_peers}\n"
+        f"  here     {show_size(here)} -> {show_size(sizes['compressed_here'])} compressed{ratio}"
+        f" -> {show_size(sizes['frames'])} in frames, with those of other nodes\n"
+        f"  pool     {show_size(pool['used_bytes'])} of {show_size(pool['limit_bytes'])}"
+        f" ({_percent(pool['used_bytes'], pool['limit_bytes'])}),"
+        f" at most {show_size(pool['used_peak_bytes'])}; index {show_size(pool['metadata_bytes'])}"
+        f"{lent}"
+    )
+
+
+def _pages(figures: Figures) -> str:
+    pages = figures["pages"]
+    keys = ["local", "same_filled", "in_transit", "away", "unreachable", "lost", "foreign"]
+    return "pages\n" + table(
+        ["here", "same-filled", "in transit", "at peers", "unreachable", "lost", "foreign"],
+        [[_count(pages[key]) for key in keys]],
+        left=0,
+    )
+
+
+def _traffic(figures: Figures) -> str:
+    cache, cluster = figures["cache"], figures["cluster"]
+    found = cache["get_hits"] + cache["gets_away"]
+    lines = [
+        f"  gets     {_count(cache['gets'])}: {_count(cache['get_hits'])} here, "
+        f"{_count(cache['gets_away'])} at peers, {_count(cache['get_misses'])} missed"
+        f" ({_percent(found, cache['gets'])} found), {_count(cache['gets_corrupt'])} corrupt",
+        f"  puts     {_count(cache['puts'])}: {_count(cache['puts_stored'])} stored, "
+        f"{_count(cache['puts_refused_full'])} refused for want of room",
+    ]
+    if cluster is not None:
+        failed = cluster["spills_timed_out"] + cluster["spills_unreachable"]
+        lines += [
+            f"  spilled  {_count(cluster['spill_pages'])} pages, "
+            f"{show_size(cluster['spill_bytes'])} compressed; "
+            f"{_count(cluster['spill_pages_refused'])} pages refused, {failed} messages failed",
+            f"  fetched  {_count(cluster['pages_fetched'])} pages in "
+            f"{_count(cluster['fetches'])} messages; "
+            f"{_count(cluster['pages_lost'])} lost, {_count(cluster['pages_corrupt'])} corrupt",
+        ]
+    return "traffic since the start\n" + "\n".join(lines)
+
+
+def _peers(peers: list[dict[str, Any]]) -> str:
+    if not peers:
+        return "peers: none configured"
+    rows = [
+        [
+            peer["node"] or "?",
+            peer["address"],
+            peer["state"],
+            show_size(peer["room_bytes"]),
+            _count(peer["pages_away"]),
+            "-" if peer["rtt_s"] is None else f"{peer['rtt_s'] * 1000:.1f} ms",
+            f"{peer['heard_s']:.1f} s ago",
+        ]
+        for peer in peers
+    ]
+    titles = ["node", "address", "state", "room", "our pages", "round trip", "heard"]
+    return "peers\n" + table(titles, rows, left=3)
+
+
+def _owners(owners: list[dict[str, Any]]) -> str:
+    if not owners:
+        return ""
+    rows = [
+        [owner["owner"], _count(owner["pages"]), f"{owner['heard_s']:.1f} s ago"]
+        for owner in owners
+    ]
+    return "pages held for\n" + table(["node", "pages", "heard"], rows)
+
+
+def _exports(nbd: dict[str, Any]) -> str:
+    rows = [
+        [
+            export["name"],
+            show_size(export["size_bytes"]),
+            export["connections"],
+            show_size(export["traffic"]["bytes_read"]),
+            show_size(export["traffic"]["bytes_written"]),
+            sum(export["traffic"]["errors"].values()),
+        ]
+        for export in nbd["exports"]
+    ]
+    titles = ["export", "size", "clients", "read", "written", "errors"]
+    return "block devices\n" + table(titles, rows)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,47 @@
+"""Asks a running node for its figures.
+
+Covers: one HTTP request, errors in a sentence. Does not cover: what they mean (``figures.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+
+from ramster.errors import RamsterError
+from ramster.figures import Figures
+
+__all__ = ["StatsError", "fetch_figures"]
+
+_BYTES_MAX = 64 * 2**20
+
+
+class StatsError(RamsterError):
+    """A node's figures cannot be had; the text says from where and why."""
+
+
+def fetch_figures(url: str, timeout_s: float = 5.0) -> Figures:
+    """The figures of the node whose HTTP address is ``url`` (with or without /stats).
+
+    Raises StatsError. No proxy is asked, whatever the environment says: nodes are near.
+    """
+    target = url.rstrip("/").removesuffix("/stats") + "/stats"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(target, timeout=timeout_s) as answer:
+            figures = json.loads(answer.read(_BYTES_MAX))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise StatsError(f"{target}: {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        reason = getattr(error.reason, "strerror", None) or error.reason
+        raise StatsError(f"no node answers at {target}: {reason}") from error
+    except (OSError, ValueError, HTTPException) as error:
+        raise StatsError(
+            f"{target}: no figures of a node: {error or type(error).__name__}"
+        ) from error
+    if not isinstance(figures, dict) or "pages" not in figures:
+        raise StatsError(f"{target}: these are no figures of a node")
+    return figures

@@ -1,0 +1,180 @@
+"""Figures over HTTP: /healthz, /stats (JSON), /metrics (Prometheus).
+
+Covers: a small HTTP/1.1 server on a thread and an event loop of its own, so that a node whose
+loop hangs is seen to be unhealthy. Does not cover: the figures (``figures.py``), their
+Prometheus names (``metrics.py``).
+
+Bounds: one request a connection, 8 KiB of request, 5 s to send it and 5 s to take the answer,
+32 connections at once (more are closed unanswered). Only GET and HEAD. There is no
+authentication: it listens on loopback unless told otherwise, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from http import HTTPStatus
+from typing import NamedTuple, TypeVar
+
+from prometheus_client.exposition import choose_encoder
+
+from ramster.addresses import Address
+from ramster.figures import Figures
+from ramster.metrics import registry_of
+
+__all__ = ["StatsServer"]
+
+REQUEST_BYTES_MAX = 8192
+CLIENT_TIMEOUT_S = 5.0
+NODE_TIMEOUT_S = 2.0
+CONNECTIONS_MAX = 32
+
+T = TypeVar("T")
+
+
+class _Answer(NamedTuple):
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[str, ...] = ()
+
+
+class StatsServer:
+    """Serves figures that ``request_figures`` promises; it is called on this server's thread.
+
+    ``state``: what the node does now; "serving" makes /healthz answer 200, anything else 503.
+    """
+
+    def __init__(
+        self, request_figures: Callable[[], Future[Figures]], state: Callable[[], str]
+    ) -> None:
+        self._request_figures = request_figures
+        self._state = state
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="ramster-http", daemon=True
+        )
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def start(self, address: Address) -> Address:
+        """Listen; returns the address with its real port. Raises OSError, and then nothing runs."""
+        self._thread.start()
+        try:
+            return self._on_thread(self._listen(address))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop listening, drop the connections, end the thread."""
+        self._on_thread(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _on_thread(self, coroutine: Coroutine[None, None, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _listen(self, address: Address) -> Address:
+        self._server = await asyncio.start_server(
+            self._accept, address.host, address.port, limit=REQUEST_BYTES_MAX
+        )
+        return Address(address.host, self._server.sockets[0].getsockname()[1])
+
+    async def _shut(self) -> None:
+        self._closing = True
+        if self._server is not None:
+            self._server.close()
+        for client in self._clients:
+            client.cancel()
+        # Not only the clients' tasks: a connection may be half-way through being accepted, which
+        # ends soon and in a refusal.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        await asyncio.sleep(0)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closing or len(self._clients) >= CONNECTIONS_MAX:
+            writer.transport.abort()
+            return
+        client = asyncio.ensure_future(self._serve(reader, writer))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(CLIENT_TIMEOUT_S):
+                request = await reader.readuntil(b"\r\n\r\n")
+            method, answer = await self._answer(request)
+            async with asyncio.timeout(CLIENT_TIMEOUT_S):
+                writer.write(_encode(answer, with_body=method != "HEAD"))
+                writer.write_eof()
+                # What the client still sends is read away: closing on unread bytes would reset the
+                # connection and could take the answer with it.
+                while await reader.read(REQUEST_BYTES_MAX):
+                    pass
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, OSError):
+            pass  # a client that stops half-way, says too much or is too slow gets no answer
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, request: bytes) -> tuple[str, _Answer]:
+        """The request's method and the answer to it."""
+        lines = request.decode("latin-1").split("\r\n")
+        words = lines[0].split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            return "GET", _plain(HTTPStatus.BAD_REQUEST)
+        method, target, _ = words
+        if method not in ("GET", "HEAD"):
+            refusal = _plain(HTTPStatus.METHOD_NOT_ALLOWED)
+            return method, refusal._replace(headers=("Allow: GET, HEAD",))
+        path = target.partition("?")[0]
+        if path not in ("/healthz", "/stats", "/metrics"):
+            return method, _plain(HTTPStatus.NOT_FOUND, "try /healthz, /stats or /metrics")
+        if path == "/healthz" and self._state() != "serving":
+            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, self._state())
+        try:
+            async with asyncio.timeout(NODE_TIMEOUT_S):
+                figures = await asyncio.wrap_future(self._request_figures())
+        except TimeoutError:
+            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, "the node does not answer")
+        return method, _show(path, figures, _header(lines, "accept"))
+
+
+def _show(path: str, figures: Figures, accept: str) -> _Answer:
+    if path == "/healthz":
+        return _plain(HTTPStatus.OK, "ok")
+    if path == "/stats":
+        body = json.dumps(figures, indent=2).encode() + b"\n"
+        return _Answer(HTTPStatus.OK, body, "application/json")
+    encode, content_type = choose_encoder(accept)
+    return _Answer(HTTPStatus.OK, encode(registry_of(figures)), content_type)
+
+
+def _plain(status: HTTPStatus, text: str = "") -> _Answer:
+    return _Answer(status, f"{text or status.phrase}\n".encode())
+
+
+def _header(lines: list[str], name: str) -> str:
+    for line in lines[1:]:
+        key, _, value = line.partition(":")
+        if key.lower() == name:
+            return value.strip()
+    return ""
+
+
+def _encode(answer: _Answer, *, with_body: bool) -> bytes:
+    head = [
+        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(answer.body)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+        *answer.headers,
+    ]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (answer.body if with_body else b"")

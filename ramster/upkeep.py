@@ -1,0 +1,56 @@
+"""Housekeeping of the pool, in both modes: compaction, a little at a time.
+
+Covers: when to compact and how much in one go. Does not cover: how (``zcache``), spilling
+(``spiller.py``).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ramster.clock import Clock
+from zcache import PAGE_SIZE, CacheContract
+
+__all__ = ["COMPACT_SLICE_FRAMES", "Upkeep"]
+
+COMPACT_SLICE_FRAMES = 32
+"""Frames given back in one call, so that a large pool does not hold up the event loop."""
+
+_FREE_SHARE_MIN = 0.05
+"""Compaction starts when the frames hold this share of bytes that no blob uses."""
+
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Looks at the pool every ``interval_s`` and compacts it while that gives frames back.
+
+    Linux compacts zsmalloc when its shrinker asks; here nobody asks, so free bytes are watched.
+    A round that gave nothing back is not repeated before use has changed.
+    """
+
+    def __init__(self, cache: CacheContract, clock: Clock, interval_s: float) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._interval_s = interval_s
+        self._settled_at = -1
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await self._clock.sleep(self._interval_s)
+            while self.compact_once():
+                await self._clock.sleep(0)
+
+    def compact_once(self) -> int:
+        """One slice if it is worth it; returns the frames given back."""
+        stats = self._cache.stats()
+        used = stats.frames_used * PAGE_SIZE
+        unused = used - stats.bytes_local - stats.bytes_foreign
+        if used == 0 or unused < _FREE_SHARE_MIN * used or stats.frames_used == self._settled_at:
+            return 0
+        freed = self._cache.compact(COMPACT_SLICE_FRAMES)
+        self._settled_at = -1 if freed else stats.frames_used
+        if freed:
+            _log.debug("compaction gave back %d frames", freed)
+        return freed

@@ -1,0 +1,202 @@
+"""Figures over HTTP: what is answered, and what slow, greedy or broken clients get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import pytest
+
+from ramster import stats_server
+from ramster.addresses import Address
+from ramster.config import NodeConfig
+from ramster.figures import Figures, collect
+from ramster.stats_server import StatsServer
+from zcache import Cache
+
+
+def figures_now() -> Figures:
+    config = NodeConfig(name="n", pool_limit=2**20)
+    return collect(
+        config,
+        Cache(config.cache_config()),
+        state="serving",
+        uptime_s=1.5,
+        endpoints={},
+        cluster=None,
+        nbd=None,
+    )
+
+
+def answered() -> Future[Figures]:
+    future: Future[Figures] = Future()
+    future.set_result(figures_now())
+    return future
+
+
+class Served:
+    """A running server, its state, and what it asks for figures."""
+
+    def __init__(self) -> None:
+        self.state = "serving"
+        self.request = answered
+        self.server = StatsServer(lambda: self.request(), lambda: self.state)
+        self.address = self.server.start(Address("127.0.0.1", 0))
+
+    def get(self, path: str, **headers: str) -> tuple[int, str, str]:
+        request = urllib.request.Request(f"http://{self.address}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers["Content-Type"], error.read().decode()
+
+    @contextmanager
+    def connection(self) -> Iterator[socket.socket]:
+        with socket.create_connection(self.address, timeout=10) as client:
+            yield client
+
+    def exchange(self, request: bytes) -> bytes:
+        """Everything that the server says to these bytes, until it closes."""
+        with self.connection() as client:
+            client.sendall(request)
+            client.shutdown(socket.SHUT_WR)
+            return read_all(client)
+
+
+def read_all(client: socket.socket) -> bytes:
+    answer = b""
+    try:
+        while more := client.recv(65536):
+            answer += more
+    except ConnectionResetError:
+        pass  # closing with unread bytes resets; what was said before counts
+    return answer
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    served = Served()
+    yield served
+    served.server.close()
+
+
+def test_healthz_is_200_once_the_node_serves_and_503_before_and_while_stopping(
+    served: Served,
+) -> None:
+    assert served.get("/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
+    for state in ("starting", "stopping"):
+        served.state = state
+        assert served.get("/healthz")[::2] == (503, f"{state}\n")
+
+
+def test_stats_are_the_figures_as_json(served: Served) -> None:
+    status, content_type, body = served.get("/stats?pretty")
+    assert (status, content_type) == (200, "application/json")
+    assert json.loads(body) == figures_now()
+
+
+def test_metrics_are_prometheus_text_or_open_metrics_as_asked_for(served: Served) -> None:
+    status, content_type, body = served.get("/metrics")
+    assert status == 200
+    assert content_type.startswith("text/plain; version=")
+    assert "\nramster_pool_limit_bytes 1.048576e+06\n" in body
+    _, content_type, body = served.get(
+        "/metrics", Accept="application/openmetrics-text; version=1.0.0"
+    )
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith("# EOF\n")
+
+
+def test_head_gets_the_head_only(served: Served) -> None:
+    answer = served.exchange(b"HEAD /stats HTTP/1.1\r\nHost: x\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nContent-Length: " in head
+    assert body == b""
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET / HTTP/1.1", 404),
+        (b"GET /stats/ HTTP/1.1", 404),
+        (b"GET /../etc/passwd HTTP/1.0", 404),
+        (b"POST /stats HTTP/1.1", 405),
+        (b"DELETE /metrics HTTP/1.1", 405),
+        (b"GET /stats", 400),
+        (b"\xff\xfe\xfd", 400),
+        (b"GET /stats HTTP/2", 400),
+    ],
+)
+def test_other_requests_are_refused(served: Served, request_line: bytes, status: int) -> None:
+    answer = served.exchange(request_line + b"\r\n\r\n")
+    assert int(answer.split()[1]) == status
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_a_request_longer_than_the_bound_gets_no_answer(served: Served) -> None:
+    answer = served.exchange(b"GET /stats HTTP/1.1\r\nX: " + b"x" * 20000 + b"\r\n\r\n")
+    assert answer == b""
+    assert served.get("/healthz")[0] == 200
+
+
+def test_a_client_that_never_finishes_its_request_is_dropped(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats_server, "CLIENT_TIMEOUT_S", 0.1)
+    with served.connection() as client:
+        client.sendall(b"GET /stats HTTP/1.1\r\n")
+        assert read_all(client) == b""
+
+
+def test_connections_beyond_the_bound_are_closed_and_the_others_served(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats_server, "CONNECTIONS_MAX", 1)
+    with served.connection() as first, served.connection() as second:
+        # The second is dropped at once, which also shows that the first one was accepted before it.
+        assert read_all(second) == b""
+        first.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        first.shutdown(socket.SHUT_WR)
+        assert read_all(first).endswith(b"\r\n\r\nok\n")
+
+
+def test_a_node_that_does_not_answer_is_unhealthy(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats_server, "NODE_TIMEOUT_S", 0.05)
+    served.request = Future
+    for path in ("/healthz", "/stats", "/metrics"):
+        assert served.get(path)[::2] == (503, "the node does not answer\n")
+
+
+def test_closing_drops_connections_and_frees_the_port(served: Served) -> None:
+    other = Served()
+    with other.connection() as client:
+        other.get("/healthz")  # answered after the first connection was accepted
+        other.server.close()
+        assert read_all(client) == b""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(other.address, timeout=10)
+
+
+def test_an_address_in_use_is_an_error_and_leaves_nothing_running(served: Served) -> None:
+    server = StatsServer(answered, lambda: "serving")
+    with pytest.raises(OSError, match="address already in use"):
+        server.start(served.address)
+    assert served.get("/healthz")[0] == 200
+
+
+def test_the_server_works_beside_a_running_event_loop(served: Served) -> None:
+    async def ask() -> tuple[int, str, str]:
+        return await asyncio.to_thread(served.get, "/healthz")
+
+    assert asyncio.run(ask())[0] == 200
