@@ -1,0 +1,188 @@
+"""The loops that keep a node in touch, and calls whose outcome membership learns."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from typing import Any
+
+import pytest
+
+from ramster.errors import PeerRefusedError, PeerUnreachableError, UnknownLeaseError
+from ramster.lenders import Lender
+from ramster.transport import FlushRequest
+from tests.support.fake_cluster import FakeCluster, Node
+from tests.support.virtual_time import run, until
+from zcache import PoolKind
+
+
+def lender_of(node: Node, peer: str) -> Lender:
+    view = node.peer(peer)
+    return Lender(view.node, view.incarnation, view.lease)
+
+
+def calls(cluster: FakeCluster, source: str, call: str) -> int:
+    return sum(1 for s, _, c in cluster.network.calls if s == source and c == call)
+
+
+async def flush_nothing(node: Node, lender: Lender) -> None:
+    """The simplest call to a lender."""
+    request = FlushRequest(
+        lease=lender.lease,
+        epoch=0,
+        kind=PoolKind.PERSISTENT,
+        keys=array("Q"),
+        generations=array("Q"),
+    )
+    await node.cluster._peers.flush(lender, request, 1.0)
+
+
+def test_a_peer_gets_one_hello_and_then_a_heartbeat_an_interval() -> None:
+    async def main() -> None:
+        async with FakeCluster(heartbeat_interval_s=1.0) as cluster:
+            await asyncio.sleep(10.5)
+            assert calls(cluster, "a", "hello") == 1
+            assert calls(cluster, "a", "heartbeat") == 10
+
+    run(main())
+
+
+def test_a_silent_peer_is_dead_within_the_configured_time() -> None:
+    """Checklist 61: a dead peer is detected within the configured time without manual action."""
+
+    async def main() -> None:
+        async with FakeCluster(dead_after_s=10.0, heartbeat_interval_s=1.0) as cluster:
+            cluster.network.cut("a", "b")
+            await asyncio.sleep(10.01)
+            assert cluster["a"].peer("b").state == "dead"
+            assert cluster["a"].counters.peers_died == 1
+
+    run(main())
+
+
+def test_a_peer_comes_back_by_itself() -> None:
+    """Checklist 60: a lost connection is re-established."""
+
+    async def main() -> None:
+        async with FakeCluster(reconnect_backoff_max_s=5.0, suspect_after_s=3.0) as cluster:
+            before = lender_of(cluster["a"], "b")
+            cluster.network.cut("a", "b")
+            await asyncio.sleep(40)
+            cluster.network.heal()
+            # One pause between tries and one lost try at most.
+            await until(cluster.all_alive, within_s=5.0 + 3.0 + 0.1)
+            assert lender_of(cluster["a"], "b") == before
+
+    run(main())
+
+
+def test_a_peer_that_is_started_late_is_found() -> None:
+    async def main() -> None:
+        cluster = FakeCluster()
+        await cluster["a"].start()
+        await until(lambda: cluster["a"].peer("b").state == "dead")
+        await cluster["b"].start()
+        await until(cluster.all_alive, within_s=6)
+        for node in cluster.nodes.values():
+            await node.stop()
+
+    run(main())
+
+
+def test_a_refusing_peer_is_shown_with_its_reason_and_asked_again() -> None:
+    """Checklist 59: a mismatch is refused with a clear reason."""
+
+    async def main() -> None:
+        cluster = FakeCluster(only_b={"cluster": "other"})
+        for node in cluster.nodes.values():
+            await node.start()
+        await until(lambda: cluster["a"].peer("b").state == "refused")
+        assert cluster["a"].peer("b").reason == "cluster 'ramster' offered: accepted is 'other'"
+        asked = calls(cluster, "a", "hello")
+        await asyncio.sleep(30)
+        assert asked + 5 <= calls(cluster, "a", "hello") <= asked + 30
+        assert cluster["b"].counters.hellos_refused >= asked
+        for node in cluster.nodes.values():
+            await node.stop()
+
+    run(main())
+
+
+def test_this_node_among_its_peers_is_recognised() -> None:
+    async def main() -> None:
+        cluster = FakeCluster("a")
+        node = Node(cluster.network, "a", [])
+        node._config = type(node._config)(node="a", peers=("a",))
+        await node.start()
+        await until(lambda: node.peer("a").state == "self")
+        assert node.peer("a").lease is None
+        assert node.cluster.snapshot().foreign == ()
+        await node.stop()
+
+    run(main())
+
+
+def test_a_lender_that_forgot_the_lease_is_greeted_again_at_once() -> None:
+    async def main() -> None:
+        async with FakeCluster(heartbeat_interval_s=1.0) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            old = lender_of(a, "b")
+            b.cluster._foreign._end(b.cluster._foreign.leases[0])
+            with pytest.raises(UnknownLeaseError):
+                await flush_nothing(a, old)
+            assert a.cluster._membership.address_of(old) is None
+            await until(lambda: a.peer("b").lease is not None, within_s=0.1)
+            assert lender_of(a, "b") != old
+            with pytest.raises(PeerUnreachableError, match="not in touch"):
+                await flush_nothing(a, old)
+
+    run(main())
+
+
+def test_a_call_that_finds_no_connection_starts_the_search_at_once() -> None:
+    async def main() -> None:
+        async with FakeCluster(heartbeat_interval_s=1.0) as cluster:
+            a = cluster["a"]
+            lender = lender_of(a, "b")
+            handler = cluster.network._handlers["b"]
+            cluster.network.down("b")
+            with pytest.raises(PeerUnreachableError, match="connection refused"):
+                await flush_nothing(a, lender)
+            assert a.peer("b").state == "suspect"
+            cluster.network.up("b", handler)
+            await until(lambda: a.peer("b").state == "alive", within_s=0.3)
+            await flush_nothing(a, lender)
+
+    run(main())
+
+
+def test_a_dead_peer_is_not_called() -> None:
+    async def main() -> None:
+        async with FakeCluster() as cluster:
+            a = cluster["a"]
+            lender = lender_of(a, "b")
+            cluster.network.cut("a", "b")
+            await until(lambda: a.peer("b").state == "dead")
+            before = len(cluster.network.calls)
+            with pytest.raises(PeerUnreachableError, match="not in touch"):
+                await flush_nothing(a, lender)
+            assert len(cluster.network.calls) == before
+
+    run(main())
+
+
+def test_a_refusal_in_a_heartbeat_is_a_failure_like_any_other() -> None:
+    async def main() -> None:
+        async with FakeCluster() as cluster:
+
+            def refuse(source: str, to: str, call: str, message: Any) -> Any:
+                if (source, call) == ("a", "heartbeat"):
+                    raise PeerRefusedError("not now")
+                return message
+
+            cluster.network.tamper_request = refuse
+            hellos = calls(cluster, "a", "hello")
+            await until(lambda: calls(cluster, "a", "hello") > hellos, within_s=3)
+            assert cluster["a"].peer("b").state == "alive"
+
+    run(main())
