@@ -32,9 +32,10 @@ from zcache.page_table import ENCODING_MASK, REFERENCED
 __all__ = ["Lending", "blob_offsets"]
 
 
-def blob_offsets(blobs: PackedBlobs) -> list[int]:
+def blob_offsets(blobs: PackedBlobs, pages: int) -> list[int]:
     """Where each blob starts in the payload, and the end. Raises BadHandleError."""
     rows = {
+        pages,
         len(blobs.keys),
         len(blobs.generations),
         len(blobs.lengths),
@@ -43,12 +44,17 @@ def blob_offsets(blobs: PackedBlobs) -> list[int]:
     }
     offsets = list(accumulate(blobs.lengths, initial=0))
     if len(rows) != 1:
-        raise BadHandleError("the columns of a batch of blobs differ in length")
+        raise BadHandleError(f"the columns of a batch differ in length: {sorted(rows)}")
     if offsets[-1] != memoryview(blobs.payload).nbytes:
         raise BadHandleError(
             f"blobs of {offsets[-1]} bytes in a payload of {memoryview(blobs.payload).nbytes}"
         )
     return offsets
+
+
+def _check_names(keys: Sequence[int], generations: Sequence[int]) -> None:
+    if len(keys) != len(generations):
+        raise BadHandleError(f"{len(keys)} keys with {len(generations)} generations")
 
 
 class Lending:
@@ -60,7 +66,7 @@ class Lending:
 
     def adopt(self, pool_id: int, object_id: int, blobs: PackedBlobs) -> bytes:
         """See ``CacheContract.adopt``."""
-        offsets = blob_offsets(blobs)
+        offsets = blob_offsets(blobs, len(blobs))
         payload = bytes(blobs.payload)
         parts = [payload[offsets[row] : offsets[row + 1]] for row in range(len(blobs))]
         good = [
@@ -93,6 +99,7 @@ class Lending:
         """See ``CacheContract.read_adopted``."""
         entries = self._entries
         table = entries.table
+        _check_names(keys, generations)
         found = bytearray()
         blobs = PackedBlobs()
         parts: list[bytes] = []
@@ -120,6 +127,7 @@ class Lending:
     ) -> int:
         """See ``CacheContract.flush_adopted``."""
         entries = self._entries
+        _check_names(keys, generations)
         dropped = 0
         with self._lock:
             pool = entries.index.pool(pool_id, foreign=True)

@@ -66,7 +66,7 @@ class Repatriation:
     ) -> bytes:
         """See ``CacheContract.restore_many``."""
         entries = self._entries
-        offsets = blob_offsets(blobs)
+        offsets = blob_offsets(blobs, len(indexes))
         payload = memoryview(blobs.payload)
         statuses = bytearray([RestoreStatus.STALE]) * len(indexes)
         with self._lock:

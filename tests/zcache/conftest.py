@@ -10,7 +10,9 @@ from zcache import PAGE_SIZE, CacheConfig, CacheContract
 
 @pytest.fixture(params=sorted(BACKENDS))
 def make_cache(request: pytest.FixtureRequest) -> Iterator[Callable[..., CacheContract]]:
-    """Caches of each implementation by limit in frames and other knobs; each is verified at the end."""
+    """Caches of each implementation by limit in frames and other knobs; each is verified at the
+    end.
+    """
     made: list[CacheContract] = []
 
     def make(frames: int = 1024, **knobs: object) -> CacheContract:

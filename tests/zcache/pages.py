@@ -19,7 +19,9 @@ def random_page(seed: int) -> bytes:
 
 
 def mixed_page(seed: int, noise: int) -> bytes:
-    """``noise`` bytes that do not compress, the rest zeros: the blob is a little longer than ``noise``."""
+    """``noise`` bytes that do not compress, the rest zeros: the blob is a little longer than
+    ``noise``.
+    """
     return random.Random(seed).randbytes(noise) + bytes(PAGE_SIZE - noise)
 
 

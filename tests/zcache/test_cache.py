@@ -31,7 +31,7 @@ from zcache import (
 MakeCache = Callable[..., CacheContract]
 
 
-# -- pools ---------------------------------------------------------------------------------------------
+# -- pools -----------------------------------------------------------------------------------------
 
 
 def test_a_new_pool_takes_the_lowest_free_id(make_cache: MakeCache) -> None:
@@ -130,14 +130,14 @@ def test_own_operations_do_not_touch_foreign_pools_nor_the_reverse(make_cache: M
         cache.adopt(own, 1, packed([(1, 1, b"blob")]))
 
 
-# -- handles -------------------------------------------------------------------------------------------
+# -- handles ---------------------------------------------------------------------------------------
 
 
 def test_all_bits_of_an_object_id_count(make_cache: MakeCache) -> None:
     """Behaviour 18: ids that differ in one bit, or whose words XOR alike, are distinct."""
     cache = make_cache()
     pool = cache.create_pool(PERSISTENT)
-    ids = [0] + [1 << bit for bit in range(192)]
+    ids = [0, *(1 << bit for bit in range(192))]
     ids += [a | b << 64 | (a ^ b ^ 5) << 128 for a, b in ((1, 2), (2, 1), (3, 7), (7, 3))]
     for number, object_id in enumerate(ids):
         cache.put(pool, object_id, 0, number.to_bytes(8, "little") * 512)
@@ -191,7 +191,7 @@ def test_the_invalid_object_id_is_refused(make_cache: MakeCache, object_id: int)
     assert cache.get(pool, OBJECT_ID_INVALID - 1, 0) == ZERO
 
 
-# -- flushes and extents -------------------------------------------------------------------------------
+# -- flushes and extents ---------------------------------------------------------------------------
 
 
 def test_a_flush_answers_and_touches_no_other_page(make_cache: MakeCache) -> None:
@@ -278,7 +278,7 @@ def test_extents_cover_the_range_in_order(make_cache: MakeCache) -> None:
     assert cache.extents(pool, 9, 10, 12) == [(10, 2, False)]
 
 
-# -- freezing and knobs --------------------------------------------------------------------------------
+# -- freezing and knobs ----------------------------------------------------------------------------
 
 
 def test_a_frozen_cache_turns_puts_into_flushes(make_cache: MakeCache) -> None:
@@ -328,7 +328,9 @@ def test_a_value_out_of_range_is_refused_and_changes_nothing(
 
 
 def test_knobs_change_at_run_time(make_cache: MakeCache) -> None:
-    """Behaviours 33 and 29: a new limit is in force at once, exactly as if it had always been there."""
+    """Behaviours 33 and 29: a new limit is in force at once, exactly as if it had always been
+    there.
+    """
     cache = make_cache(frames=10)
     pool = cache.create_pool(PERSISTENT)
     assert cache.reconfigure(pool_bytes_max=20 * PAGE_SIZE).frames_max == 20
@@ -340,7 +342,9 @@ def test_knobs_change_at_run_time(make_cache: MakeCache) -> None:
 
 
 def test_a_limit_below_present_use_loses_no_persistent_page(make_cache: MakeCache) -> None:
-    """Behaviour 34: ephemeral pages go, persistent ones stay, new puts are refused until there is room."""
+    """Behaviour 34: ephemeral pages go, persistent ones stay, new puts are refused until there is
+    room.
+    """
     cache = make_cache(frames=200)
     persistent, ephemeral = cache.create_pool(PERSISTENT), cache.create_pool(EPHEMERAL)
     for n in range(60):
@@ -383,7 +387,7 @@ def test_changing_the_codec_keeps_stored_pages_readable(make_cache: MakeCache) -
             assert cache.get(pool, round_, n) == text_page(100 * round_ + n)
 
 
-# -- figures -------------------------------------------------------------------------------------------
+# -- figures ---------------------------------------------------------------------------------------
 
 
 def test_everything_is_zero_after_everything_is_flushed_and_peaks_stay(

@@ -30,7 +30,9 @@ def test_every_length_has_the_smallest_class_that_holds_it(chain: int) -> None:
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_the_huge_watermark_is_the_kernels(chain: int) -> None:
-    """Behaviour 71: the huge watermark by chain length; a blob at it gains nothing over a whole page."""
+    """Behaviour 71: the huge watermark by chain length; a blob at it gains nothing over a whole
+    page.
+    """
     table = SizeClassTable(chain)
     assert table.huge_watermark == WATERMARKS[chain]
     assert table.huge_length == WATERMARKS[chain] - 7
@@ -61,7 +63,9 @@ def test_classes_tile_their_zspages(chain: int) -> None:
 
 
 def test_the_documented_example_holds() -> None:
-    """1568 bytes at chain 4 live in class 1632, five in two frames; a longer chain has its own class."""
+    """1568 bytes at chain 4 live in class 1632, five in two frames; a longer chain has its own
+    class.
+    """
     short = SizeClassTable(4)
     assert short.classes[short.class_of_length[1560]][1:4] == (1632, 2, 5)
     longer = SizeClassTable(5)

@@ -9,7 +9,9 @@ CLASSES = SizeClassTable(8).classes
 
 @given(st.integers(1, 256))
 def test_bands_are_the_twelve_of_the_kernel(objects: int) -> None:
-    """Behaviour 76: band 0 is empty, 11 full, and between them band b holds (b-1)*10 .. b*10 per cent."""
+    """Behaviour 76: band 0 is empty, 11 full, and between them band b holds (b-1)*10 .. b*10 per
+    cent.
+    """
     bands = band_table(objects)
     assert len(bands) == objects + 1
     assert bands[objects] == FULL_BAND == BANDS - 1
