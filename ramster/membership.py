@@ -307,15 +307,14 @@ class Membership:
         """Turn peers SUSPECT and DEAD whose time is up."""
         events: list[Event] = []
         for peer in self._peers.values():
-            silence = now - peer.heard_at
+            reason = f"silent for {now - peer.heard_at:.1f} s"
             if peer.state in (PeerState.CONNECTING, PeerState.SUSPECT, PeerState.ALIVE):
-                if silence >= self._dead_after(peer):
-                    reason = peer.reason or "no answer"
-                    if peer.state is not PeerState.CONNECTING:
-                        reason = f"silent for {silence:.1f} s"
+                if now >= self._dead_at(peer):
+                    if peer.state is PeerState.CONNECTING:
+                        reason = peer.reason or "no answer"
                     events += self._turn(peer, PeerState.DEAD, reason)
-                elif peer.state is PeerState.ALIVE and silence >= self._config.suspect_after_s:
-                    events += self._turn(peer, PeerState.SUSPECT, f"silent for {silence:.1f} s")
+                elif peer.state is PeerState.ALIVE and now >= self._suspect_at(peer):
+                    events += self._turn(peer, PeerState.SUSPECT, reason)
         return events
 
     def next_tick(self) -> float | None:
@@ -323,19 +322,24 @@ class Membership:
         deadlines = []
         for peer in self._peers.values():
             if peer.state is PeerState.ALIVE:
-                deadlines.append(peer.heard_at + self._config.suspect_after_s)
+                deadlines.append(self._suspect_at(peer))
             if peer.state in (PeerState.CONNECTING, PeerState.SUSPECT, PeerState.ALIVE):
-                deadlines.append(peer.heard_at + self._dead_after(peer))
+                deadlines.append(self._dead_at(peer))
         return min(deadlines, default=None)
 
     # -- inside
     # --------------------------------------------------------------------------------------
 
-    def _dead_after(self, peer: Peer) -> float:
+    # ``tick`` and ``next_tick`` must agree to the last bit, or the watch wakes too early and spins.
+
+    def _suspect_at(self, peer: Peer) -> float:
+        return peer.heard_at + self._config.suspect_after_s
+
+    def _dead_at(self, peer: Peer) -> float:
         """An owner gives a lender up no later than the lender gives up the owner."""
         if peer.lender is None:
-            return self._config.dead_after_s
-        return min(self._config.dead_after_s, peer.lease_s)
+            return peer.heard_at + self._config.dead_after_s
+        return peer.heard_at + min(self._config.dead_after_s, peer.lease_s)
 
     def _named(self, node: str) -> list[Peer]:
         return [

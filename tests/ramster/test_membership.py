@@ -106,6 +106,19 @@ def test_silence_makes_suspect_then_dead_at_the_configured_times() -> None:
     assert members.address_of(B) == "b:1", "a dead lender is not gone"
 
 
+@given(st.floats(0, 1e6), st.floats(0.1, 100.0))
+def test_a_tick_at_its_time_is_never_too_early(heard_at: float, suspect_after_s: float) -> None:
+    members = make(
+        heartbeat_interval_s=0.1, suspect_after_s=suspect_after_s, dead_after_s=200, lease_s=200
+    )
+    members.on_hello_reply("b:1", hello_of(lease_s=200), sent_at=heard_at, now=heard_at)
+    for expected in (PeerState.SUSPECT, PeerState.DEAD):
+        at = members.next_tick()
+        assert at is not None
+        members.tick(now=at)
+        assert state(members) is expected
+
+
 def test_a_peer_that_never_answered_is_dead_after_the_dead_time() -> None:
     members = make()
     members.on_failure("b:1", "connection refused", broken=True, now=0.1)
