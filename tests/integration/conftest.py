@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The Docker engine; without one the test is skipped, or fails where containers are required."""
+    """The Docker engine; without one a test is skipped, or fails where containers are required."""
     try:
         client = docker.from_env()
         client.ping()

@@ -1,6 +1,7 @@
 """Nodes as containers, for tests: one bridge network, one container a node, faults at will.
 
-Covers: starting and breaking nodes, reading their figures. Does not cover: workloads (``nbd_workload``).
+Covers: starting and breaking nodes, reading their figures.
+Does not cover: workloads (``nbd_workload``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from docker.models.networks import Network
 
 __all__ = ["ContainerCluster", "ContainerNode", "wait_until"]
 
-_STATS = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:7780/stats', timeout=5).read().decode())"
+_STATS = """
+import urllib.request
+print(urllib.request.urlopen("http://127.0.0.1:7780/stats", timeout=5).read().decode())
+"""
 
 
 def wait_until(holds: Callable[[], bool], what: str, within_s: float = 30.0) -> float:
@@ -45,7 +49,9 @@ class ContainerNode:
         """``/stats``, asked for inside the container, so that it works while its network is cut."""
         code, output = self.container.exec_run(["python3", "-c", _STATS])
         if code != 0:
-            raise AssertionError(f"node {self.name}: /stats: {output.decode()[-500:]}\n{self.logs()}")
+            raise AssertionError(
+                f"node {self.name}: /stats: {output.decode()[-500:]}\n{self.logs()}"
+            )
         figures: dict[str, Any] = json.loads(output)
         return figures
 

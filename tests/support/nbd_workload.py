@@ -1,7 +1,8 @@
 """Pages with known contents, written and read through a node's NBD server.
 
 Covers: contents by (seed, page number), bulk writes, reads that tell wrong bytes from errors.
-Each page compresses to roughly half and carries its own number, so that a page in the wrong place is seen.
+Each page compresses to roughly half and carries its own number, so that a page in the wrong
+place is seen.
 """
 
 from __future__ import annotations
