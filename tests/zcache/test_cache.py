@@ -247,7 +247,7 @@ def test_flush_range_removes_what_lies_in_it(make_cache: MakeCache) -> None:
     cache = make_cache()
     pool = cache.create_pool(PERSISTENT)
     rng = random.Random(2)
-    stored = sorted(rng.sample(range(3000), 200)) + [2**63, INDEX_MAX]
+    stored = [*sorted(rng.sample(range(3000), 200)), 2**63, INDEX_MAX]
     cache.put_many(pool, 1, stored, ZERO * len(stored))
     for start, stop in [
         (0, 0),

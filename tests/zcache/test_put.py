@@ -105,8 +105,7 @@ def test_payloads_of_every_buffer_type_are_taken(make_cache: MakeCache) -> None:
 def test_a_failed_second_put_leaves_the_handle_absent_or_as_it_was(
     make_cache: MakeCache, reason: str, old_name: str, keep_old: bool
 ) -> None:
-    """Behaviours 4, 80 and 87: absent after any failure; or, if asked, the old page stays readable.
-    """
+    """Behaviours 4, 80 and 87: absent after any failure; or, if asked, the old page stays."""
     cache = make_cache(frames=40, incompressible="refuse" if reason == "size" else "store")
     pool = cache.create_pool(PERSISTENT)
     old = PAGES[old_name]
@@ -217,8 +216,7 @@ def test_a_refused_batch_says_how_many_pages_were_stored(make_cache: MakeCache) 
 
 
 def test_a_same_filled_page_takes_no_storage(make_cache: MakeCache) -> None:
-    """Behaviour 35: zero and same-filled pages take no frame, and are stored in a full cache too.
-    """
+    """Behaviour 35: zero and same-filled pages take no frame, even in a full cache."""
     cache = make_cache(frames=8)
     pool = cache.create_pool(PERSISTENT)
     cache.put_many(pool, 1, range(1000), b"".join(same_page(n * 0x0101) for n in range(1000)))
@@ -262,8 +260,7 @@ def test_a_page_at_the_huge_watermark_is_stored_raw(make_cache: MakeCache) -> No
 
 
 def test_after_the_limit_was_hit_puts_wait_for_the_accept_watermark(make_cache: MakeCache) -> None:
-    """Behaviour 79: refused at the limit, and again until use is at or under the accept watermark.
-    """
+    """Behaviour 79: refused at the limit, and until use is at or under the accept watermark."""
     cache = make_cache(frames=100, accept_watermark=0.5)
     pool = cache.create_pool(PERSISTENT)
     assert fill(cache, pool) == 100

@@ -83,8 +83,7 @@ def test_without_a_target_blobs_are_verified_and_installed(make_cache: MakeCache
 
 
 def test_blobs_of_pages_that_changed_are_stale(make_cache: MakeCache) -> None:
-    """Put, flushed, restored or sent away again since: the blob is of no use and touches nothing.
-    """
+    """Put, flushed, restored or sent away again since: the blob touches nothing."""
     cache, pool, blobs = gone(make_cache, 6)
     cache.put(pool, 1, 0, text_page(60))
     cache.flush(pool, 1, 1)

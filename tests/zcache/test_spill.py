@@ -119,8 +119,7 @@ def test_pages_in_transit_stay_readable(make_cache: MakeCache) -> None:
 
 
 def test_zombies_are_counted_until_their_ticket_ends(make_cache: MakeCache) -> None:
-    """Behaviour 41: what open tickets still name though it was put or flushed; 0 when tickets end.
-    """
+    """Behaviour 41: pages that an open ticket still names though they were put or flushed."""
     cache, pool = filled(make_cache, 10)
     first, second = begin(cache, 4), begin(cache, 4)
     cache.flush(pool, 1, 0)
