@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -22,6 +23,7 @@ from typing import NamedTuple, TypeVar
 from prometheus_client.exposition import choose_encoder
 
 from ramster.addresses import Address
+from ramster.errors import ListenError
 from ramster.figures import Figures
 from ramster.metrics import registry_of
 
@@ -62,10 +64,17 @@ class StatsServer:
         self._closing = False
 
     def start(self, address: Address) -> Address:
-        """Listen; returns the address with its real port. Raises OSError, and then nothing runs."""
+        """Listen; returns the address with its real port.
+
+        Raises ListenError, and then nothing runs.
+        """
         self._thread.start()
         try:
             return self._on_thread(self._listen(address))
+        except OSError as error:
+            self.close()
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+            raise ListenError(error.errno, f"cannot listen on {address}: {reason}") from error
         except BaseException:
             self.close()
             raise

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         return asyncio.run(_serve(config))
     except (OSError, ConfigurationError) as error:
         # An address that cannot be listened on: nothing is wrong with how it is written.
-        print(f"ramster serve: {error}", file=sys.stderr)
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        print(f"ramster serve: {reason}", file=sys.stderr)
         return 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from tqdm import tqdm
 
@@ -15,7 +15,7 @@ class Progress:
     """Called by the workload with a pass's name, its bytes done and its bytes in all."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[object] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self._name = ""
 
     def __enter__(self) -> Self:

@@ -16,6 +16,7 @@ import pytest
 from ramster import stats_server
 from ramster.addresses import Address
 from ramster.config import NodeConfig
+from ramster.errors import ListenError
 from ramster.figures import Figures, collect
 from ramster.stats_server import StatsServer
 from zcache import Cache
@@ -190,7 +191,7 @@ def test_closing_drops_connections_and_frees_the_port(served: Served) -> None:
 
 def test_an_address_in_use_is_an_error_and_leaves_nothing_running(served: Served) -> None:
     server = StatsServer(answered, lambda: "serving")
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(ListenError, match=f"{served.address}: Address already in use"):
         server.start(served.address)
     assert served.get("/healthz")[0] == 200
 

@@ -1,0 +1,140 @@
+"""``ramster serve`` as a process: signals, exit codes, what it says."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ramster.stats_client import fetch_figures
+from tests.support.serving import BLOCK_GRPC, ServeProcess, run_ramster
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal_and_exits_with_0(number: signal.Signals) -> None:
+    with ServeProcess() as serving:
+        ready = serving.wait_ready()
+        assert (ready["mode"], ready["name"], ready["pool"]) == ("zcache", "n", "256MiB")
+        with urllib.request.urlopen(f"{ready['http']}/healthz", timeout=10) as answer:
+            assert answer.status == 200
+        serving.signal(number)
+        assert serving.wait() == 0
+        assert serving.lines[-1].endswith("stopped\n")
+
+
+HANGING_STOP = """
+import asyncio, sys
+import ramster.node
+async def stop(self):
+    self._state = "stopping"
+    print("hanging", file=sys.stderr, flush=True)
+    await asyncio.Event().wait()
+ramster.node.Node.stop = stop
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(second: signal.Signals) -> None:
+    with ServeProcess(before=HANGING_STOP) as serving:
+        url = serving.wait_ready()["http"]
+        serving.signal(signal.SIGTERM)
+        serving.wait_line("hanging")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}/healthz", timeout=10)
+        with refused.value as answer:
+            assert (answer.code, answer.read()) == (503, b"stopping\n")
+        serving.signal(second)
+        assert serving.wait() == 128 + second
+
+
+DYING_UPKEEP = """
+import ramster.upkeep
+def die(self):
+    raise RuntimeError("worn out")
+ramster.upkeep.Upkeep.compact_once = die
+"""
+
+
+def test_the_death_of_a_part_ends_it_with_the_reason() -> None:
+    with ServeProcess("--compact-interval", "1ms", before=DYING_UPKEEP) as serving:
+        assert serving.wait() == 1
+    assert serving.lines[-1].startswith("ramster serve: a part of the node died: RuntimeError")
+
+
+@pytest.mark.parametrize("flag", ["--http", "--nbd", "--listen"])
+def test_an_address_in_use_is_one_line_and_exit_code_1(flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        place = f"tcp://{address}" if flag == "--nbd" else address
+        done = run_ramster(
+            *("serve", "--mode", "ramster", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+            *("--nbd", "tcp://127.0.0.1:0", "--export", "d=1MiB", flag, place),
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ramster serve: ")
+    assert address in line
+    assert "in use" in line.lower()
+
+
+def test_ramster_mode_without_the_extra_says_how_to_install_it() -> None:
+    done = run_ramster("serve", "--mode", "ramster", "--http", "127.0.0.1:0", before=BLOCK_GRPC)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'ramster[cluster]'" in done.stderr
+
+
+def listening_ports(pid: int) -> set[int]:
+    """TCP ports that a process listens on."""
+    inodes = {
+        target.removeprefix("socket:[").rstrip("]")
+        for entry in Path(f"/proc/{pid}/fd").iterdir()
+        if (target := str(entry.readlink())).startswith("socket:")
+    }
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        path = Path(f"/proc/{pid}/net/{table}")
+        for line in path.read_text().splitlines()[1:] if path.exists() else []:
+            cells = line.split()
+            if cells[3] == "0A" and cells[9] in inodes:
+                ports.add(int(cells[1].rpartition(":")[2], 16))
+    return ports
+
+
+def test_zcache_mode_with_peers_configured_opens_no_port_for_peers_and_loads_no_grpc(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('mode = "ramster"\npeer = ["127.0.0.1:1"]\nlisten = "127.0.0.1:0"\n')
+    flags = ("--config", str(file), "--nbd", "tcp://127.0.0.1:0", "--export", "d=1MiB")
+    with ServeProcess(*flags, "--mode", "zcache", before=BLOCK_GRPC) as serving:
+        ready = serving.wait_ready()
+        assert "peers" not in ready
+        ports = {int(ready[what].rpartition(":")[2]) for what in ("http", "nbd")}
+        assert listening_ports(serving.pid) == ports
+        assert "cygrpc" not in Path(f"/proc/{serving.pid}/maps").read_text()
+        assert fetch_figures(ready["http"])["mode"] == "zcache"
+        serving.signal(signal.SIGTERM)
+        assert serving.wait() == 0
+
+
+def test_the_same_file_serves_ramster_mode(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('peer = ["127.0.0.1:1"]\nlisten = "127.0.0.1:0"\npool_limit = "4MiB"\n')
+    with ServeProcess("--config", str(file), RAMSTER_MODE="ramster") as serving:
+        ready = serving.wait_ready()
+        ports = {int(ready[what].rpartition(":")[2]) for what in ("http", "peers")}
+        assert listening_ports(serving.pid) == ports
+        figures = fetch_figures(ready["http"])
+        assert [peer["address"] for peer in figures["peers"]] == ["127.0.0.1:1"]
+        assert figures["pool"]["lend_limit_bytes"] == 2 * 2**20
+        serving.signal(signal.SIGTERM)
+        assert serving.wait() == 0
+
+
+def test_exports_that_nobody_can_reach_are_warned_about() -> None:
+    with ServeProcess("--export", "d=1MiB") as serving:
+        serving.wait_line("WARNING ramster.commands.serve: exports without an NBD address")
