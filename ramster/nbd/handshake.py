@@ -49,6 +49,7 @@ _EXPORT_NAME_REPLY = Struct(">QH")
 _INFO_EXPORT = Struct(">HQH")
 _INFO_BLOCK_SIZE = Struct(">HIII")
 _ZEROES = bytes(124)
+_CLIENT_FLAGS = int(ClientFlag.FIXED_NEWSTYLE | ClientFlag.NO_ZEROES)
 
 
 class Phase(enum.Enum):
@@ -146,7 +147,7 @@ class Handshake:
             return None
         (flags,) = _U32.unpack_from(self._pending)
         del self._pending[: _U32.size]
-        if flags & ~(ClientFlag.FIXED_NEWSTYLE | ClientFlag.NO_ZEROES):
+        if flags & ~_CLIENT_FLAGS:
             raise ProtocolError(f"unknown client flags {flags:#x}")
         self._fixed = bool(flags & ClientFlag.FIXED_NEWSTYLE)
         self._no_zeroes = bool(flags & ClientFlag.NO_ZEROES)

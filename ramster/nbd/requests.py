@@ -39,14 +39,16 @@ _CHANGING: Final = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES}
 _GROWING: Final = frozenset({Command.WRITE, Command.WRITE_ZEROES})
 _RANGED: Final = _CHANGING | {Command.READ, Command.CACHE, Command.BLOCK_STATUS}
 # FUA is allowed everywhere: clients are known to set it on commands that write nothing.
+# Plain numbers: the complement of an IntFlag has no unknown bits, and those are what is looked for.
+_FUA: Final = int(CommandFlag.FUA)
 _FLAGS: Final = {
-    int(Command.READ): CommandFlag.FUA | CommandFlag.DF,
-    int(Command.WRITE): CommandFlag.FUA,
-    int(Command.FLUSH): CommandFlag.FUA,
-    int(Command.TRIM): CommandFlag.FUA,
-    int(Command.CACHE): CommandFlag.FUA,
-    int(Command.WRITE_ZEROES): CommandFlag.FUA | CommandFlag.NO_HOLE | CommandFlag.FAST_ZERO,
-    int(Command.BLOCK_STATUS): CommandFlag.FUA | CommandFlag.REQ_ONE,
+    int(Command.READ): _FUA | int(CommandFlag.DF),
+    int(Command.WRITE): _FUA,
+    int(Command.FLUSH): _FUA,
+    int(Command.TRIM): _FUA,
+    int(Command.CACHE): _FUA,
+    int(Command.WRITE_ZEROES): _FUA | int(CommandFlag.NO_HOLE) | int(CommandFlag.FAST_ZERO),
+    int(Command.BLOCK_STATUS): _FUA | int(CommandFlag.REQ_ONE),
 }
 _DF: Final = int(CommandFlag.DF)
 
