@@ -10,6 +10,7 @@ from typing import Any
 
 from ramster.figures import Figures
 from ramster.quantities import show_size
+from zcache import PAGE_SIZE
 
 __all__ = ["render", "table"]
 
@@ -51,23 +52,24 @@ def _head(figures: Figures) -> str:
 
 def _memory(figures: Figures) -> str:
     pool, sizes, pages = figures["pool"], figures["bytes"], figures["pages"]
-    here = (pages["local"] + pages["in_transit"]) * 4096
-    at_peers = f", {show_size(pages['away'] * 4096)} of it at peers" if pages["away"] else ""
-    ratio = f" (ratio {figures['ratio']:.2f})" if figures["ratio"] else ""
-    lent = ""
+    away = pages["away"] * PAGE_SIZE
+    here = sizes["logical"] - away
+    ratio = f" ({figures['ratio']:.2f} : 1)" if figures["ratio"] else ""
+    lines = [
+        f"  stored   {show_size(sizes['logical'])} of pages: {show_size(here)} here, "
+        f"{show_size(away)} at peers",
+        f"  here     {show_size(here)} -> {show_size(sizes['compressed_here'])} compressed{ratio}",
+        f"  frames   {show_size(pool['used_bytes'])} of {show_size(pool['limit_bytes'])} "
+        f"({_percent(pool['used_bytes'], pool['limit_bytes'])}), "
+        f"at most {show_size(pool['used_peak_bytes'])} so far; "
+        f"index {show_size(pool['metadata_bytes'])}",
+    ]
     if pool["lend_limit_bytes"]:
         slots = figures["cache"]["bytes_foreign_slots"]
-        lent = f"\n  lent     {show_size(slots)} of {show_size(pool['lend_limit_bytes'])}"
-    return (
-        "memory\n"
-        f"  stored   {show_size(sizes['logical'])} of pages{at_peers}\n"
-        f"  here     {show_size(here)} -> {show_size(sizes['compressed_here'])} compressed{ratio}"
-        f" -> {show_size(sizes['frames'])} in frames, with those of other nodes\n"
-        f"  pool     {show_size(pool['used_bytes'])} of {show_size(pool['limit_bytes'])}"
-        f" ({_percent(pool['used_bytes'], pool['limit_bytes'])}),"
-        f" at most {show_size(pool['used_peak_bytes'])}; index {show_size(pool['metadata_bytes'])}"
-        f"{lent}"
-    )
+        lines.append(
+            f"  lent     {show_size(slots)} of the frames, of {show_size(pool['lend_limit_bytes'])}"
+        )
+    return "\n".join(["memory", *lines])
 
 
 def _pages(figures: Figures) -> str:

@@ -39,9 +39,8 @@ def fetch_figures(url: str, timeout_s: float = 5.0) -> Figures:
         reason = getattr(error.reason, "strerror", None) or error.reason
         raise StatsError(f"no node answers at {target}: {reason}") from error
     except (OSError, ValueError, HTTPException) as error:
-        raise StatsError(
-            f"{target}: no figures of a node: {error or type(error).__name__}"
-        ) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StatsError(f"{target}: no figures of a node: {reason}") from error
     if not isinstance(figures, dict) or "pages" not in figures:
         raise StatsError(f"{target}: these are no figures of a node")
     return figures

@@ -1,0 +1,80 @@
+"""A node's figures as a page for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import pytest
+
+from ramster.addresses import Address
+from ramster.config import Mode, NodeConfig
+from ramster.embed import EmbeddedNode
+from ramster.stat_report import render, table
+from tests.ramster.test_figures import CLUSTER, collected
+from zcache import PoolKind
+
+
+def test_columns_are_as_wide_as_they_must_be() -> None:
+    assert table(["name", "n"], [["a", 1], ["longer", 22]]) == (
+        "  name     n\n  a        1\n  longer  22"
+    )
+
+
+def test_the_page_of_a_lone_node_says_what_it_stores() -> None:
+    config = NodeConfig(name="lone", pool_limit=4 * 2**20, http=None)
+    with EmbeddedNode(config) as node:
+        pool = node.create_pool(PoolKind.PERSISTENT)
+        for index in range(256):
+            node.put(pool, 1, index, os.urandom(1024) * 4)
+        node.get(pool, 1, 0)
+        node.get(pool, 1, 9999)
+        page = render(node.figures())
+    assert page.startswith("node lone: serving for 0 s, mode zcache, version ")
+    assert "  stored   1.0 MiB of pages: 1.0 MiB here, 0 B at peers\n" in page
+    assert "  here     1.0 MiB -> " in page
+    assert " of 4.0 MiB (" in page
+    assert "  gets     2: 1 here, 0 at peers, 1 missed (50 % found)" in page
+    assert "  puts     256: 256 stored" in page
+    assert "\npeers" not in page
+    assert "block devices" not in page
+
+
+def test_the_page_of_a_cluster_lists_peers_owners_and_losses() -> None:
+    page = render(collected(Mode.RAMSTER, CLUSTER))
+    lines = page.splitlines()
+    peer = next(line for line in lines if "b:7777" in line)
+    assert peer.split() == ["b", "b:7777", "alive", "5", "B", "3", "-", "0.1", "s", "ago"]
+    assert any(line.split()[:2] == ["c", "2"] for line in lines)
+    assert "  lent     0 B of the frames, of 512.0 KiB" in page
+    assert "11 lost" in page
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_a_node_without_peers_in_ramster_mode_says_so() -> None:
+    page = render(collected(Mode.RAMSTER, dataclasses.replace(CLUSTER, peers=(), foreign=())))
+    assert "peers: none configured" in page
+    assert "pages held for" not in page
+
+
+def test_block_devices_are_listed() -> None:
+    config = NodeConfig(
+        name="n",
+        http=Address("127.0.0.1", 0),
+        nbd=["tcp://127.0.0.1:0"],  # type: ignore[arg-type]
+        export=["disk=1GiB"],  # type: ignore[arg-type]
+    )
+    with EmbeddedNode(config) as node:
+        page = render(node.figures())
+    assert "  disk    1.0 GiB        0   0 B      0 B       0\n" in page
+    assert "nbd tcp://127.0.0.1:" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "span"),
+    [(0, "0 s"), (61, "1 min 1 s"), (3660, "1 h 1 min"), (90000, "1 d 1 h")],
+)
+def test_times_are_said_in_two_units(seconds: float, span: str) -> None:
+    figures = collected(Mode.ZCACHE, None)
+    figures["uptime_s"] = seconds
+    assert f"serving for {span}, " in render(figures)
