@@ -295,7 +295,8 @@ class Fetcher:
                 raise UnknownLeaseError(gone)
             if not self._peers.reachable(lender):
                 raise PeerRefusedError(f"{lender.node} is out of touch")
-            left = deadline - self._clock.now()
+            began = self._clock.now()
+            left = deadline - began
             if left <= 0:
                 raise PeerTimeoutError("no time left")
             counters.fetches += 1
@@ -312,13 +313,14 @@ class Fetcher:
                 raise UnknownLeaseError(self._table.gone_reason(lender) or str(error)) from error
             except PeerError:
                 counters.fetches_unreachable += 1
-                pause = config.reconnect_backoff_min_s * 2.0 ** min(attempts, 30)
-                await self._clock.sleep(
-                    min(pause, config.reconnect_backoff_max_s, deadline - self._clock.now())
-                )
             else:
                 counters.pages_fetched += len(reply.blobs)
                 return reply
+            # A failure that came at once is not repeated at once.
+            pause = config.reconnect_backoff_min_s * 2.0 ** min(attempts, 30)
+            again_at = min(began + min(pause, config.reconnect_backoff_max_s), deadline)
+            if again_at > self._clock.now():
+                await self._clock.sleep(again_at - self._clock.now())
             attempts += 1
 
     def _neighbours(
