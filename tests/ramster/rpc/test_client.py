@@ -1,0 +1,575 @@
+"""What a link does when peers are slow, gone, cut off or rogue."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from array import array
+
+import pytest
+
+from ramster.errors import (
+    BadMessageError,
+    ConfigurationError,
+    PeerError,
+    PeerRefusedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+)
+from ramster.rpc import GrpcTransport, PeerServer, methods
+from ramster.rpc.convert import encode_fetch_reply, encode_spill_reply, parse
+from ramster.transport import FetchReply, Heartbeat, SpillReply
+from ramster.wire.v1 import peer_pb2
+from tests.support.grpc_peers import (
+    FAST,
+    PATIENCE_S,
+    SOON_S,
+    blobs,
+    fetch_of,
+    flush_of,
+    hello,
+    lender,
+    linked,
+    proxied,
+    rogue,
+    run,
+    serving,
+    spill_of,
+    until,
+    until_answered,
+)
+from zcache import BLOB_ABSENT, PackedBlobs, PoolKind
+
+KEYS = array("Q", [1])
+BEAT = Heartbeat(lease=1, incarnation=5)
+
+_SILENT_SERVER = """
+import asyncio
+from grpc import aio
+import grpc
+
+async def swallow(_, context):
+    while await context.read() is not aio.EOF:
+        print("request", flush=True)
+
+async def main():
+    server = aio.server()
+    methods = {name: grpc.stream_stream_rpc_method_handler(swallow) for name in ("Spill", "Fetch")}
+    service = grpc.method_handlers_generic_handler("ramster.wire.v1.DataPlane", methods)
+    server.add_generic_rpc_handlers((service,))
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+
+asyncio.run(main())
+"""
+
+
+def _found_nothing(data: bytes) -> bytes:
+    request = parse(peer_pb2.FetchRequest, data)
+    return encode_fetch_reply(request.request_id, FetchReply(found=bytes([BLOB_ABSENT])), 1)
+
+
+@pytest.mark.parametrize("address", ["", "host:port", "unix:///tmp/x", "127.0.0.1:70000", "[::1"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="accepted is HOST:PORT"):
+        GrpcTransport().link(address)
+
+
+def test_nothing_is_sent_until_a_link_is_used() -> None:
+    async def work() -> None:
+        async with serving() as address, proxied(address) as (proxy, front), linked(front) as link:
+            assert link.address == front
+            assert proxy.connections == 0
+            await link.hello(hello(), PATIENCE_S)
+            assert proxy.connections == 1
+
+    run(work())
+
+
+def test_nobody_there_is_unreachable_on_every_call() -> None:
+    async def work() -> None:
+        async with serving() as address:
+            pass  # a port that was free a moment ago
+        async with linked(address) as link:
+            calls = (
+                lambda: link.hello(hello(), PATIENCE_S),
+                lambda: link.heartbeat(BEAT, PATIENCE_S),
+                lambda: link.spill(spill_of(1, blobs(1)), PATIENCE_S),
+                lambda: link.fetch(fetch_of(1, KEYS), PATIENCE_S),
+                lambda: link.flush(flush_of(1, KEYS), PATIENCE_S),
+            )
+            for call in calls:
+                with pytest.raises(PeerUnreachableError, match=address):
+                    await call()
+
+    run(work())
+
+
+def test_a_name_that_does_not_resolve_is_unreachable() -> None:
+    async def work() -> None:
+        async with linked("no-such-host.invalid:7777") as link:
+            with pytest.raises((PeerUnreachableError, PeerTimeoutError)):
+                await link.fetch(fetch_of(1, KEYS), 5)
+
+    run(work())
+
+
+def test_a_server_of_something_else_is_a_refusal() -> None:
+    async def answer(data: bytes) -> list[bytes]:
+        return []
+
+    async def work() -> None:
+        async with rogue("/other.Service/Method", answer) as address, linked(address) as link:
+            with pytest.raises(PeerRefusedError, match="UNIMPLEMENTED"):
+                await link.hello(hello(), PATIENCE_S)
+            with pytest.raises(PeerRefusedError, match="UNIMPLEMENTED"):
+                await link.fetch(fetch_of(1, KEYS), PATIENCE_S)
+
+    run(work())
+
+
+def test_oversized_requests_are_refused_before_anything_is_sent() -> None:
+    """Checklist 58: refused before sending; the connection stays up."""
+
+    async def work() -> None:
+        async with serving() as address, linked(address) as link:
+            lease = (await link.hello(hello(), PATIENCE_S)).lease
+            with pytest.raises(BadMessageError, match="accepted is up to 524288"):
+                await link.spill(spill_of(lease, blobs(129, size=4096)), PATIENCE_S)
+            with pytest.raises(BadMessageError, match="accepted is up to 4096"):
+                await link.spill(spill_of(lease, blobs(4097, size=1)), PATIENCE_S)
+            with pytest.raises(BadMessageError, match="accepted is up to 4096"):
+                await link.fetch(fetch_of(lease, array("Q", range(4097))), PATIENCE_S)
+            with pytest.raises(BadMessageError, match="accepted is up to 65536"):
+                await link.flush(flush_of(lease, array("Q", range(65537))), PATIENCE_S)
+            assert link.stats.streams_opened == 0
+            await link.spill(spill_of(lease, blobs(128, size=4096)), PATIENCE_S)
+            await link.flush(flush_of(lease, array("Q", range(65536))), PATIENCE_S)
+
+    run(work())
+
+
+def test_a_reply_over_the_limit_fails_the_call_and_the_connection_stays_up() -> None:
+    """Checklist 58, the other way."""
+
+    async def answer(data: bytes) -> list[bytes]:
+        nonlocal huge
+        reply, huge = (bytes(3 * 2**20) if huge else _found_nothing(data)), False
+        return [reply]
+
+    huge = True
+
+    async def work() -> None:
+        async with rogue(methods.FETCH, answer) as address, proxied(address) as (proxy, front):
+            async with linked(front) as link:
+                with pytest.raises(BadMessageError, match="RESOURCE_EXHAUSTED"):
+                    await link.fetch(fetch_of(1, KEYS), PATIENCE_S)
+                assert (await link.fetch(fetch_of(1, KEYS), PATIENCE_S)).found == b"\0"
+            assert proxy.connections == 1
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"\xff\xff",
+        peer_pb2.FetchReply(request_id=1, found=b"\7").SerializeToString(),
+        peer_pb2.FetchReply(request_id=1, found=b"\0\0").SerializeToString(),
+        peer_pb2.FetchReply(request_id=1, found=b"\1").SerializeToString(),
+        peer_pb2.FetchReply(request_id=1, found=b"\0", keys=b"odd").SerializeToString(),
+    ],
+    ids=["no message", "unknown code", "too many", "found but not sent", "torn column"],
+)
+def test_a_broken_fetch_reply_is_a_bad_message(reply: bytes) -> None:
+    async def answer(data: bytes) -> list[bytes]:
+        return [reply]
+
+    async def work() -> None:
+        async with rogue(methods.FETCH, answer) as address, linked(address) as link:
+            with pytest.raises(BadMessageError, match=address):
+                await link.fetch(fetch_of(1, KEYS), PATIENCE_S)
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"\xff\xff",
+        bytes(3 * 2**20),
+        peer_pb2.SpillReply(request_id=1, statuses=b"\0\0").SerializeToString(),
+        peer_pb2.SpillReply(request_id=1, statuses=b"\x09").SerializeToString(),
+    ],
+    ids=["no message", "over the limit", "too many", "unknown code"],
+)
+def test_a_broken_spill_reply_leaves_the_outcome_unknown(reply: bytes) -> None:
+    async def answer(data: bytes) -> list[bytes]:
+        return [reply]
+
+    async def work() -> None:
+        async with rogue(methods.SPILL, answer) as address, linked(address) as link:
+            with pytest.raises(PeerUnreachableError):
+                await link.spill(spill_of(1, blobs(1)), PATIENCE_S)
+
+    run(work())
+
+
+def test_a_reply_with_an_unknown_id_is_dropped_and_counted() -> None:
+    """Checklist 62: requests carry an id; a reply with unknown id is dropped."""
+
+    async def answer(data: bytes) -> list[bytes]:
+        good = _found_nothing(data)
+        stray = encode_fetch_reply(999, FetchReply(found=b"\0"), 1)
+        return [stray, good, good, stray]
+
+    async def work() -> None:
+        async with rogue(methods.FETCH, answer) as address, linked(address) as link:
+            for round_ in range(1, 4):
+                assert (await link.fetch(fetch_of(1, KEYS), PATIENCE_S)).found == b"\0"
+                await until(lambda round_=round_: link.stats.replies_dropped == 3 * round_)
+            assert link.stats.streams_opened == 1
+
+    run(work())
+
+
+def test_replies_out_of_order_reach_their_callers() -> None:
+    async def work() -> None:
+        held: list[bytes] = []
+
+        async def answer(data: bytes) -> list[bytes]:
+            held.append(data)
+            return [_answer_key(data) for data in reversed(held)] if len(held) == 5 else []
+
+        async with rogue(methods.FETCH, answer) as address, linked(address) as link:
+            replies = await asyncio.gather(
+                *(link.fetch(fetch_of(1, array("Q", [key])), PATIENCE_S) for key in range(5))
+            )
+        assert [reply.blobs.keys[0] for reply in replies] == list(range(5))
+
+    run(work())
+
+
+def _answer_key(data: bytes) -> bytes:
+    request = parse(peer_pb2.FetchRequest, data)
+    key = int.from_bytes(request.keys, "little")
+    reply = FetchReply(found=b"\1", blobs=blobs(1, first=key))
+    return encode_fetch_reply(request.request_id, reply, 1)
+
+
+def test_a_peer_that_never_answers_costs_the_deadline_and_no_more() -> None:
+    """Checklist 60: in-flight requests are resolved by timeout."""
+
+    async def work() -> None:
+        answering = asyncio.Event()
+
+        async def answer(data: bytes) -> list[bytes]:
+            await answering.wait()
+            return [_found_nothing(data)]
+
+        async with rogue(methods.FETCH, answer) as address, linked(address) as link:
+            calls = (link.fetch(fetch_of(1, KEYS), SOON_S) for _ in range(20))
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(result) for result in results} == {PeerTimeoutError}
+            assert link.stats.calls_timed_out == 20
+            answering.set()
+            # Late replies are dropped; the stream was never given up and serves on.
+            assert (await link.fetch(fetch_of(1, KEYS), PATIENCE_S)).found == b"\0"
+            assert link.stats.streams_opened == 1
+            assert link.stats.replies_dropped == 20
+
+    run(work())
+
+
+def test_a_spill_that_times_out_takes_its_stream_with_it() -> None:
+    async def work() -> None:
+        seen: list[int] = []
+        answering = asyncio.Event()
+
+        async def answer(data: bytes) -> list[bytes]:
+            request = parse(peer_pb2.SpillRequest, data)
+            seen.append(request.request_id)
+            await answering.wait()
+            return [
+                encode_spill_reply(request.request_id, SpillReply(statuses=b"\0", room_bytes=1))
+            ]
+
+        async with rogue(methods.SPILL, answer) as address, linked(address) as link:
+            first = asyncio.create_task(link.spill(spill_of(1, blobs(1)), 2 * PATIENCE_S))
+            await until(lambda: seen)
+            with pytest.raises(PeerTimeoutError):
+                await link.spill(spill_of(1, blobs(1)), SOON_S)
+            with pytest.raises(PeerUnreachableError, match="given up after a timeout"):
+                await first
+            answering.set()
+            assert (await link.spill(spill_of(1, blobs(1)), PATIENCE_S)).statuses == b"\0"
+            # The second spill, which timed out before the peer took it up, was never processed.
+            assert seen == [1, 3]
+            assert link.stats.streams_opened == 2
+
+    run(work())
+
+
+def test_calls_beyond_the_bound_wait_for_a_slot_within_their_deadline() -> None:
+    async def work() -> None:
+        async def answer(data: bytes) -> list[bytes]:
+            return []
+
+        async with rogue(methods.SPILL, answer) as address, linked(address) as link:
+            held = [
+                asyncio.create_task(link.spill(spill_of(1, blobs(1)), PATIENCE_S)) for _ in range(8)
+            ]
+            await until(lambda: link.stats.streams_opened == 1)
+            with pytest.raises(PeerTimeoutError, match="before the request could be sent"):
+                await link.spill(spill_of(1, blobs(1)), SOON_S)
+            assert link.stats.streams_ended == 0
+            await link.close()
+            results = await asyncio.gather(*held, return_exceptions=True)
+            assert {type(result) for result in results} == {PeerUnreachableError}
+
+    run(work())
+
+
+def test_a_cancelled_call_leaves_no_trace() -> None:
+    async def work() -> None:
+        answering = asyncio.Event()
+        seen: list[bytes] = []
+
+        async def answer(data: bytes) -> list[bytes]:
+            seen.append(data)
+            await answering.wait()
+            return [_found_nothing(data)]
+
+        async with rogue(methods.FETCH, answer) as address, linked(address) as link:
+            sent = asyncio.create_task(link.fetch(fetch_of(1, KEYS), PATIENCE_S))
+            await until(lambda: seen)
+            # Cancelled before its turn to be sent, and after.
+            unsent = asyncio.create_task(link.fetch(fetch_of(1, KEYS), PATIENCE_S))
+            await asyncio.sleep(0)
+            for task in (unsent, sent):
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            answering.set()
+            assert (await link.fetch(fetch_of(1, KEYS), PATIENCE_S)).found == b"\0"
+            assert link.stats.streams_opened == 1
+            assert link.stats.replies_dropped == len(seen) - 1
+
+    run(work())
+
+
+def test_cancelling_every_kind_of_call_at_any_moment_keeps_the_link_usable() -> None:
+    async def work() -> None:
+        async with serving() as address, linked(address) as link:
+            lease = (await link.hello(hello(), PATIENCE_S)).lease
+            packed = blobs(16)
+            for turns in range(40):
+                calls = (
+                    link.spill(spill_of(lease, packed), PATIENCE_S),
+                    link.fetch(fetch_of(lease, packed.keys), PATIENCE_S),
+                    link.flush(flush_of(lease, packed.keys), PATIENCE_S),
+                    link.heartbeat(Heartbeat(lease=lease, incarnation=5), PATIENCE_S),
+                )
+                tasks = [asyncio.create_task(call) for call in calls]  # type: ignore[arg-type]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await link.flush(flush_of(lease, packed.keys), PATIENCE_S)
+            await link.spill(spill_of(lease, blobs(16, first=100)), PATIENCE_S)
+            back = await link.fetch(fetch_of(lease, array("Q", [100])), PATIENCE_S)
+            assert len(back.blobs) == 1
+            assert link.stats.streams_ended == 0
+
+    run(work())
+
+
+def test_a_peer_killed_in_the_middle_of_a_call_fails_it_at_once() -> None:
+    async def work() -> None:
+        command = (sys.executable, "-c", _SILENT_SERVER)
+        peer = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        assert peer.stdout is not None
+        address = f"127.0.0.1:{int(await peer.stdout.readline())}"
+        async with linked(address) as link:
+            fetching = asyncio.create_task(link.fetch(fetch_of(1, KEYS), 3600))
+            spilling = asyncio.create_task(link.spill(spill_of(1, blobs(1)), 3600))
+            for _ in range(2):
+                assert await peer.stdout.readline() == b"request\n"
+            peer.kill()
+            await peer.wait()
+            for task in (fetching, spilling):
+                with pytest.raises(PeerUnreachableError):
+                    await asyncio.wait_for(task, PATIENCE_S)
+
+    run(work())
+
+
+def test_a_link_finds_a_peer_that_restarted_on_its_port() -> None:
+    """Checklist 60: a lost connection is re-established."""
+
+    async def work() -> None:
+        async with serving() as address, linked(address, FAST) as link:
+            lease = (await link.hello(hello(), PATIENCE_S)).lease
+            await link.spill(spill_of(lease, blobs(2)), PATIENCE_S)
+        async with linked(address, FAST) as link:
+            for life in range(3):
+                async with serving(lender(f"life{life}"), listen=address):
+                    greeting = await until_answered(
+                        lambda: link.hello(hello(), PATIENCE_S), PeerUnreachableError
+                    )
+                    assert greeting.node == f"life{life}"
+                    request = spill_of(greeting.lease, blobs(2))
+                    await until_answered(
+                        lambda request=request: link.spill(request, PATIENCE_S),
+                        PeerUnreachableError,
+                    )
+                with pytest.raises(PeerUnreachableError):
+                    await link.spill(request, PATIENCE_S)
+
+    run(work())
+
+
+def test_a_connection_cut_in_silence_is_noticed_and_replaced() -> None:
+    """Checklist 61: detected within the configured time without manual action."""
+
+    async def work() -> None:
+        async with serving() as address, proxied(address) as (proxy, front):
+            async with linked(front, FAST) as link:
+                lease = (await link.hello(hello(), PATIENCE_S)).lease
+                await link.spill(spill_of(lease, blobs(2)), PATIENCE_S)
+                before = proxy.connections
+                proxy.cut()
+                # Not the deadline ends these calls, the missing sign of life does.
+                for call in (
+                    link.fetch(fetch_of(lease, KEYS), 3600),
+                    link.flush(flush_of(lease, KEYS), 3600),
+                ):
+                    with pytest.raises(PeerUnreachableError):
+                        await asyncio.wait_for(call, PATIENCE_S)
+                with pytest.raises((PeerTimeoutError, PeerUnreachableError)):
+                    await link.heartbeat(BEAT, SOON_S)
+                proxy.heal()
+                back = await until_answered(
+                    lambda: link.fetch(fetch_of(lease, array("Q", [0])), PATIENCE_S),
+                    PeerUnreachableError,
+                )
+                assert len(back.blobs) == 1
+                assert proxy.connections > before
+
+    run(work())
+
+
+def test_a_connection_that_is_reset_again_and_again_never_hangs_a_call() -> None:
+    async def work() -> None:
+        async with serving() as address, proxied(address) as (proxy, front):
+            async with linked(front, FAST) as link:
+                lease = (await link.hello(hello(), PATIENCE_S)).lease
+
+                async def call(number: int) -> bool:
+                    request = spill_of(lease, blobs(4, first=4 * number))
+                    try:
+                        await link.spill(request, PATIENCE_S)
+                        await link.fetch(fetch_of(lease, request.blobs.keys), PATIENCE_S)
+                    except PeerUnreachableError:
+                        return False
+                    return True
+
+                for round_ in range(20):
+                    calls = [asyncio.create_task(call(round_ * 4 + i)) for i in range(4)]
+                    for _ in range(round_):
+                        await asyncio.sleep(0)
+                    proxy.reset()
+                    await asyncio.gather(*calls)
+                await until_answered(
+                    lambda: link.heartbeat(Heartbeat(lease=lease, incarnation=5), PATIENCE_S),
+                    PeerUnreachableError,
+                )
+
+    run(work())
+
+
+def test_a_closed_link_fails_calls_in_flight_and_later_ones() -> None:
+    async def work() -> None:
+        seen: list[bytes] = []
+
+        async def answer(data: bytes) -> list[bytes]:
+            seen.append(data)
+            return []
+
+        async with rogue(methods.FETCH, answer) as address, proxied(address) as (proxy, front):
+            transport = GrpcTransport()
+            link = transport.link(front)
+            fetching = asyncio.create_task(link.fetch(fetch_of(1, KEYS), 3600))
+            await until(lambda: seen)
+            proxy.cut()
+            greeting = asyncio.create_task(link.hello(hello(), 3600))
+            await asyncio.sleep(0)
+            await asyncio.wait_for(transport.close(), PATIENCE_S)
+            for call in (fetching, greeting, link.fetch(fetch_of(1, KEYS), 1)):
+                with pytest.raises(PeerUnreachableError):
+                    await asyncio.wait_for(call, PATIENCE_S)
+            with pytest.raises(PeerUnreachableError, match="closed"):
+                await link.heartbeat(BEAT, 1)
+            await link.close()
+
+    run(work())
+
+
+def test_fetches_do_not_travel_on_the_connection_of_spills() -> None:
+    async def work() -> None:
+        async with serving() as address, proxied(address) as (proxy, front), linked(front) as link:
+            lease = (await link.hello(hello(), PATIENCE_S)).lease
+            await link.fetch(fetch_of(lease, KEYS), PATIENCE_S)
+            await link.heartbeat(Heartbeat(lease=lease, incarnation=5), PATIENCE_S)
+            assert proxy.connections == 1
+            await link.spill(spill_of(lease, blobs(1)), PATIENCE_S)
+            await link.flush(flush_of(lease, KEYS), PATIENCE_S)
+            assert proxy.connections == 2
+
+    run(work())
+
+
+def test_values_that_no_message_holds_are_refused_here() -> None:
+    async def work() -> None:
+        async with linked("127.0.0.1:1") as link:
+            with pytest.raises(BadMessageError, match="HeartbeatRequest"):
+                await link.heartbeat(Heartbeat(lease=2**64, incarnation=1), 1)
+            with pytest.raises(BadMessageError, match="node: ''"):
+                await link.hello(hello(node=""), 1)
+            with pytest.raises(BadMessageError, match="encodings"):
+                packed = PackedBlobs(
+                    keys=array("Q", [1]),
+                    generations=array("Q", [1]),
+                    lengths=array("H", [1]),
+                    encodings=bytearray([3]),
+                    checksums=array("Q", [1]),
+                    payload=b"x",
+                )
+                await link.spill(spill_of(1, packed), 1)
+            assert link.stats.streams_opened == 0
+
+    run(work())
+
+
+def test_all_errors_of_calls_are_peer_errors() -> None:
+    kinds = (BadMessageError, PeerRefusedError, PeerTimeoutError, PeerUnreachableError)
+    assert all(issubclass(kind, PeerError) for kind in kinds)
+
+
+def test_ephemeral_and_persistent_pages_of_one_name_are_two() -> None:
+    async def work() -> None:
+        server = PeerServer(lender())
+        address = await server.start("127.0.0.1:0")
+        async with linked(address) as link:
+            lease = (await link.hello(hello(), PATIENCE_S)).lease
+            request = spill_of(lease, blobs(1))
+            request.kind = PoolKind.EPHEMERAL
+            await link.spill(request, PATIENCE_S)
+            keys = request.blobs.keys
+            assert (await link.fetch(fetch_of(lease, keys), PATIENCE_S)).found == b"\0"
+        await server.stop(0)
+
+    run(work())
