@@ -28,8 +28,8 @@ _SAMPLED_PAGES = 2048
 def read_sample(size_bytes: int, folder: Path | None = None) -> tuple[bytearray, int]:
     """The first ``size_bytes`` of the machine's files, or of the files under ``folder``.
 
-    Returns the data, cut to whole pages, and how many files it comes from; less than asked for
-    where there is no more. Raises ConfigurationError when there is not even one page.
+    Returns the data, cut to whole pages, and how many files it comes from. Where there is
+    less, the same files are taken again. Raises ConfigurationError without even one page.
     """
     data = bytearray()
     files = 0
@@ -42,13 +42,13 @@ def read_sample(size_bytes: int, folder: Path | None = None) -> tuple[bytearray,
         files += 1
         if len(data) >= size_bytes:
             break
-    _repeat(data, size_bytes)
-    del data[len(data) // PAGE_SIZE * PAGE_SIZE :]
-    if not data:
+    if len(data) < PAGE_SIZE:
         where = "this machine" if folder is None else str(folder)
         raise ConfigurationError(
             "data", where, "--data", "a folder with readable files of 4096 bytes"
         )
+    _repeat(data, size_bytes)
+    del data[len(data) // PAGE_SIZE * PAGE_SIZE :]
     return data, files
 
 
@@ -56,7 +56,7 @@ def _repeat(data: bytearray, size_bytes: int) -> None:
     """Go on with the same bytes, cut differently into pages, so that no page comes twice."""
     once = len(data)
     shift = 0
-    while once and len(data) < size_bytes:
+    while len(data) < size_bytes:
         shift = (shift + 1000) % PAGE_SIZE
         data += data[shift : min(once, shift + size_bytes - len(data))]
 
