@@ -175,9 +175,18 @@ class Membership:
             if peer.state is PeerState.ALIVE and peer.lender is not None
         ]
 
-    def connecting(self) -> bool:
-        """Whether some peer has not had the time to answer its first hello."""
-        return any(peer.state is PeerState.CONNECTING for peer in self._peers.values())
+    def may_gain_room(self) -> bool:
+        """Whether a peer that is no candidate now may soon be one.
+
+        It has not had the time to answer its first hello, or the one that a new life or lease needs; or
+        it had room when it was last heard, and is not dead yet.
+        """
+        return any(
+            peer.state is PeerState.CONNECTING
+            or (peer.state in (PeerState.ALIVE, PeerState.SUSPECT) and peer.lender is None)
+            or (peer.state is PeerState.SUSPECT and peer.room_bytes > 0)
+            for peer in self._peers.values()
+        )
 
     def hello(self) -> Hello:
         """What this node says to a peer at first."""

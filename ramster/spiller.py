@@ -102,7 +102,7 @@ class Spiller:
         self._batches: dict[int, _Batch] = {}
         self._bytes_in_flight = 0
         self._exhausted = False
-        """The last look found nothing more to spill; cleared by the next refused put."""
+        """The last look found no page to spill; cleared by the next refused put."""
         self._stopped = False
 
     @property
@@ -130,7 +130,7 @@ class Spiller:
             return True
         if self._exhausted or self.target == SPILL_NOWHERE:
             return False
-        return self._choose() is not None or self._membership.connecting()
+        return self._choose() is not None or self._membership.may_gain_room()
 
     def why_not(self) -> str:
         """Why no room will be made, for people."""
@@ -194,8 +194,7 @@ class Spiller:
                 self._on_progress()
                 await asyncio.sleep(0)
             else:
-                self._exhausted = True
-                self._on_progress()
+                self._on_progress()  # there will be none: writers look whether to wait on
                 return
 
     # -- one batch
@@ -228,7 +227,9 @@ class Spiller:
         size = min(max(wanted, ROOM_BYTES_MIN), self._config.spill_batch_bytes, chosen.room_bytes)
         ticket = self._begin(size)
         if ticket is None:
+            self._exhausted = True
             return False
+        self._exhausted = False
         lender = chosen.lender
         batch = _Batch(ticket, lender, self._table.epoch(lender), len(ticket.blobs.payload))
         self._batches[ticket.ticket_id] = batch

@@ -60,7 +60,7 @@ def state(members: Membership, address: str = "b:1") -> PeerState:
 def test_a_new_peer_is_greeted_at_once() -> None:
     members = make("b:1", "c:1")
     assert [members.step(address) for address in ("b:1", "c:1")] == [(StepKind.HELLO, 0.0)] * 2
-    assert members.connecting()
+    assert members.may_gain_room()
     assert members.hello().node == "a"
     assert members.hello().incarnation == OWN_INCARNATION
 
@@ -127,7 +127,20 @@ def test_a_peer_that_never_answered_is_dead_after_the_dead_time() -> None:
     assert events == [
         StateChanged("b:1", PeerState.CONNECTING, PeerState.DEAD, "connection refused")
     ]
-    assert not members.connecting()
+    assert not members.may_gain_room()
+
+
+def test_a_peer_that_may_soon_have_room_is_told_from_one_that_has_none() -> None:
+    members = alive()
+    assert not members.may_gain_room(), "it is a candidate, with the room it has"
+    members.on_broken(B, "reset", now=0.1)
+    assert members.may_gain_room()
+    members.on_room(B, 0)
+    assert not members.may_gain_room()
+    members.on_unknown_lease(B, now=0.2)
+    assert members.may_gain_room(), "a new lease may bring room"
+    members.tick(now=100.0)
+    assert not members.may_gain_room()
 
 
 def test_a_lender_is_given_up_no_later_than_its_lease_ends() -> None:

@@ -1,0 +1,235 @@
+"""The parts together: life, control, figures, and a node's whole behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+import pytest
+
+from ramster.errors import ConfigurationError, PageLostError
+from tests.support.fake_cluster import MIB, FakeCluster, fill, make_page
+from tests.support.virtual_time import run, until
+
+
+def test_starting_and_stopping_wait_for_no_peer() -> None:
+    """R10: a node never needs a peer to start or to shut down."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        cluster = FakeCluster("a b")
+        cluster.network.delay_s = (5.0, 9.0)
+        began = loop.time()
+        await cluster["a"].start()
+        await cluster["a"].stop()
+        assert loop.time() == began
+
+    run(main())
+
+
+def test_stopping_with_everything_under_way_leaves_no_task_and_a_sound_cache() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b c", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            pool = a.pool()
+            await fill(a, pool, 700)
+            await until(cluster.accounts_agree)
+            cluster.network.delay_s = (5.0, 9.0)
+            await fill(a, pool, 30, first=700)
+            await a.store.flush_range(pool, 1, 0, 50)
+            get = asyncio.create_task(
+                a.get(pool, a.cache.peek_away(pool, 1, range(700)).positions[0])
+            )
+            await asyncio.sleep(0.01)
+            began = loop.time()
+            await a.stop()
+            assert loop.time() == began
+            assert not any("to b" in task.get_name() for task in asyncio.all_tasks())
+            get.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await get
+            a.cache.verify()
+
+    run(main())
+
+
+def test_each_start_is_another_life() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b") as cluster:
+            first = cluster["a"].cluster.incarnation
+            await cluster["a"].crash()
+            await cluster["a"].start()
+            assert cluster["a"].cluster.incarnation != first
+
+    run(main())
+
+
+def test_a_task_that_fails_is_not_silent() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b") as cluster:
+            a = cluster["a"]
+
+            def broken() -> int:
+                raise ZeroDivisionError("a defect")
+
+            a.cluster._foreign.sweep = broken  # type: ignore[method-assign]
+            error = await asyncio.wait_for(a.cluster.tasks.wait_failed(), 60)
+            assert isinstance(error, ZeroDivisionError)
+            a.cluster.tasks.failure = None
+
+    run(main())
+
+
+def test_the_spill_target_can_be_a_known_peer_auto_or_none() -> None:
+    """Checklist 63, 64: the target is set, changed and cleared while the node runs."""
+
+    async def main() -> None:
+        async with FakeCluster("a b") as cluster:
+            a = cluster["a"].cluster
+            for target in ("b", "none", "auto"):
+                a.set_spill_target(target)
+                assert a.snapshot().spill_target == target
+            for wrong in ("a", "", "z"):
+                with pytest.raises(ConfigurationError, match="spill_target"):
+                    a.set_spill_target(wrong)
+            assert a.snapshot().spill_target == "auto"
+
+    run(main())
+
+
+def test_all_nodes_spill_to_all_at_the_same_time() -> None:
+    """Checklist 68: three or more nodes work at the same time, all to all."""
+
+    async def main() -> None:
+        names = "a b c d e f g h i j"
+        async with FakeCluster(names, pool_bytes=2 * MIB, spill_batch_bytes=32 * 1024) as cluster:
+            pools = {name: cluster[name].pool() for name in cluster.names}
+
+            async def work(name: str) -> None:
+                await fill(cluster[name], pools[name], 900)
+                for index in range(900):
+                    assert await cluster[name].get(pools[name], index) == make_page(index)
+
+            for name in cluster.names:
+                await fill(cluster[name], pools[name], 100)
+            await asyncio.gather(*(work(name) for name in cluster.names))
+            await until(cluster.accounts_agree)
+            cluster.verify()
+
+    # 10 nodes x 900 pages of some 2.1 KB: 19 MB in pools of 20 MB, of which each lends half.
+    run(main())
+
+
+def test_foreign_pages_are_counted_and_go_with_their_owner() -> None:
+    """Checklist 65: foreign pages are counted at the target, and 0 after the client has left."""
+
+    async def main() -> None:
+        async with FakeCluster(
+            "a b", only_b={"pool_bytes": 4 * MIB}, lease_s=20.0, dead_after_s=10.0
+        ) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            await fill(a, a.pool(), 600)
+            await until(cluster.accounts_agree)
+            view = b.cluster.snapshot()
+            assert view.foreign_pages == a.away > 0
+            assert [(f.owner, f.pages) for f in view.foreign] == [("a", a.away)]
+            assert view.foreign_bytes > 0
+            await a.stop()
+            await asyncio.sleep(19)
+            assert b.foreign > 0
+            await until(lambda: b.foreign == 0, within_s=20 / 8 + 2.1)
+            assert b.cluster.snapshot().foreign == ()
+            assert b.counters.leases_expired == 1
+            b.cache.verify()
+
+    run(main())
+
+
+def test_the_snapshot_tells_what_both_sides_know() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool = a.pool()
+            await fill(a, pool, 600)
+            await until(cluster.accounts_agree)
+            await asyncio.sleep(1.5)
+            view, peer = a.cluster.snapshot(), a.peer("b")
+            assert view.node == "a"
+            assert peer.node == "b"
+            assert peer.state == "alive"
+            assert peer.incarnation == b.cluster.incarnation
+            assert peer.pages_away == peer.foreign_pages == view.pages_away == b.foreign
+            assert peer.room_bytes == b.cache.foreign_room_bytes()
+            assert 0 < peer.rtt_s < 0.01
+            assert 0 <= peer.heard_s <= 1.1
+            assert view.pages_unreachable == view.pages_lost == 0
+            assert view.counters.spill_pages >= view.pages_away
+            before = asdict(view.counters)
+            await a.get(pool, 0)
+            assert asdict(view.counters) == before, "a snapshot does not change"
+
+    run(main())
+
+
+def test_numbers_of_lenders_that_are_gone_are_forgotten_with_their_last_page() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool = a.pool()
+            await fill(a, pool, 600)
+            await until(cluster.accounts_agree)
+            for life in range(3):
+                await b.crash()
+                await b.start()
+                await until(lambda life=life: a.counters.lenders_gone == life + 1)
+                await fill(a, pool, 600, version=life)
+                await until(cluster.accounts_agree)
+            await asyncio.sleep(20)
+            assert len(a.cluster._table) == 1
+            for index in range(600):
+                assert await a.get(pool, index) == make_page(index, 2)
+
+    run(main())
+
+
+def test_a_node_that_forgot_everything_is_told_so_by_its_lenders() -> None:
+    """An owner that restarts is another life: its former pages are freed at once."""
+
+    async def main() -> None:
+        async with FakeCluster("a b", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            await fill(a, a.pool(), 600)
+            await until(lambda: b.foreign > 0)
+            await a.crash()
+            await a.start()
+            await until(lambda: b.foreign == 0, within_s=1)
+            assert b.counters.leases_superseded == 1
+            pool = a.pool()
+            assert await a.get(pool, 0) is None
+
+    run(main())
+
+
+def test_lost_pages_are_shown_until_they_are_written_again() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool = a.pool()
+            await fill(a, pool, 600)
+            await until(cluster.accounts_agree)
+            away = a.away
+            await b.crash()
+            await until(lambda: a.peer("b").state == "dead")
+            assert a.cluster.snapshot().pages_unreachable == away
+            await b.start()
+            await until(lambda: a.peer("b").state == "alive")
+            view = a.cluster.snapshot()
+            assert (view.pages_unreachable, view.pages_lost) == (0, away)
+            index = a.cache.peek_away(pool, 1, range(600)).positions[0]
+            with pytest.raises(PageLostError):
+                await a.get(pool, index)
+            assert a.counters.pages_lost == 1
+            await a.store.flush_object(pool, 1)
+            assert a.cluster.snapshot().pages_lost == 0
+
+    run(main())

@@ -1,0 +1,346 @@
+"""The page store with peers: puts that wait, gets that fetch, and the same answers as without."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+
+from ramster.errors import StoreClosedError, StoreFullError
+from ramster.store import LocalStore, PageStore
+from tests.support.fake_cluster import MIB, FakeCluster, fill, make_page
+from tests.support.fake_network import FakeNetwork
+from tests.support.virtual_time import run, until
+from zcache import (
+    PAGE_SIZE,
+    BadHandleError,
+    Cache,
+    CacheConfig,
+    CorruptPageError,
+    GetFree,
+    NoSuchPoolError,
+    PoolKind,
+)
+
+
+def pair(**knobs: Any) -> FakeCluster:
+    return FakeCluster(only_b={"pool_bytes": 4 * MIB}, **knobs)
+
+
+def test_more_than_the_pool_holds_is_stored_and_read_back() -> None:
+    """Checklist 48, 49: local first, elsewhere when full, and the same bytes from there."""
+
+    async def main() -> None:
+        async with pair() as cluster:
+            a = cluster["a"]
+            pool = a.pool()
+            await fill(a, pool, 1200)
+            stats = a.cache.stats()
+            assert stats.frames_used <= stats.frames_max
+            for index in range(1200):
+                assert await a.get(pool, index) == make_page(index)
+            assert a.counters.local_hits + a.counters.remote_hits == 1200
+            assert a.counters.puts_refused == 0
+
+    run(main())
+
+
+def test_a_put_at_the_limit_waits_for_a_spill() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            cluster.network.delay_s = (0.5, 0.5)
+            pool = a.pool()
+            began = loop.time()
+            await fill(a, pool, 700)
+            assert a.counters.puts_waited > 0
+            assert loop.time() - began >= 1.0
+            assert a.away > 0
+
+    run(main())
+
+
+def test_a_put_waits_no_longer_than_configured() -> None:
+    async def main() -> None:
+        async with pair(put_wait_s=2.0, call_deadline_s=60.0) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            pool = a.pool()
+
+            def stall(source: str, to: str, call: str, message: Any) -> Any:
+                return None if call == "spill" else message
+
+            cluster.network.tamper_request = stall
+            with pytest.raises(StoreFullError, match="within 2 s"):
+                await fill(a, pool, 700)
+            full_at = loop.time()
+            with pytest.raises(StoreFullError):
+                await a.put(pool, 9999, make_page(9999))
+            assert loop.time() - full_at == pytest.approx(2.0)
+
+    run(main())
+
+
+def test_without_a_lender_that_has_room_a_put_does_not_wait() -> None:
+    async def main() -> None:
+        async with FakeCluster(only_b={"lend_bytes": 0}, put_wait_s=60.0) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            pool, began = a.pool(), loop.time()
+            with pytest.raises(StoreFullError, match="no peer that answers has room"):
+                await fill(a, pool, 700)
+            assert loop.time() == began
+            assert a.away == 0
+
+    run(main())
+
+
+def test_a_target_that_is_not_there_is_named() -> None:
+    async def main() -> None:
+        cluster = FakeCluster("a b", spill_target="c", dead_after_s=3.0)
+        async with cluster:
+            with pytest.raises(StoreFullError, match="the spill target c does not answer"):
+                await fill(cluster["a"], cluster["a"].pool(), 700)
+
+    run(main())
+
+
+def test_when_nothing_can_leave_a_put_does_not_wait() -> None:
+    """All room is taken by pages of another node: they are not this node's to spill."""
+
+    async def main() -> None:
+        async with FakeCluster(
+            "a b", put_wait_s=60.0, only_a={"cache_knobs": {"high_watermark": 1.0}}
+        ) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            pool, began = a.pool(PoolKind.EPHEMERAL), loop.time()
+            persistent = a.pool()
+            foreign = a.cache.create_pool(PoolKind.PERSISTENT, foreign=True)
+            ticket_source = Cache(CacheConfig(pool_bytes_max=8 * MIB))
+            source_pool = ticket_source.create_pool(PoolKind.PERSISTENT)
+            payload = Random(3).randbytes(256 * PAGE_SIZE)
+            ticket_source.put_many(source_pool, 1, range(256), payload)
+            ticket = ticket_source.begin_spill(MIB)
+            assert ticket is not None
+            a.cache.reconfigure(foreign_bytes_max=MIB)
+            a.cache.adopt(foreign, 0, ticket.blobs)
+            assert a.cache.excess_bytes(0.98) > 0
+            with pytest.raises(StoreFullError, match="no page is left"):
+                await a.put(persistent, 0, Random(4).randbytes(PAGE_SIZE))
+            assert loop.time() - began < 1.0
+            a.cache.destroy_pool(pool)
+
+    run(main())
+
+
+def test_a_put_waits_for_peers_that_are_just_being_found() -> None:
+    async def main() -> None:
+        cluster = pair()
+        cluster.network.delay_s = (0.2, 0.3)
+        for node in cluster.nodes.values():
+            await node.start()
+        a = cluster["a"]
+        pool = a.pool()
+        await fill(a, pool, 700)
+        assert a.away > 0
+        for node in cluster.nodes.values():
+            await node.stop()
+
+    run(main())
+
+
+def test_writers_at_the_limit_are_served_in_their_order() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a = cluster["a"]
+            cluster.network.delay_s = (0.05, 0.05)
+            pool, done = a.pool(), list[int]()
+            incompressible = Random(1)
+
+            async def writer(index: int) -> None:
+                await a.put(pool, index, incompressible.randbytes(PAGE_SIZE))
+                done.append(index)
+
+            await asyncio.gather(*(writer(index) for index in range(400)))
+            assert done == sorted(done)
+            assert a.counters.puts_waited > 0
+
+    run(main())
+
+
+def test_a_flush_lets_a_waiting_writer_in() -> None:
+    async def main() -> None:
+        async with pair(put_wait_s=10.0, call_deadline_s=60.0) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            cluster.network.tamper_request = lambda source, to, call, message: (
+                None if call == "spill" else message
+            )
+            pool = a.pool()
+            count = 0
+            while a.cache.stats().frames_used < a.cache.stats().frames_max:
+                await a.put(pool, count, Random(count).randbytes(PAGE_SIZE))
+                count += 1
+            late = asyncio.create_task(a.put(pool, 999, Random(9).randbytes(PAGE_SIZE)))
+            await asyncio.sleep(1)
+            assert not late.done()
+            began = loop.time()
+            # Of pages in transit too, whose blobs stay until the ticket ends.
+            await a.store.flush_object(pool, 1)
+            await late
+            assert loop.time() == began
+
+    run(main())
+
+
+def test_ephemeral_pages_are_dropped_before_a_put_waits() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            await fill(a, a.pool(PoolKind.EPHEMERAL), 600)
+            began = loop.time()
+            await fill(a, a.pool(), 300)
+            assert loop.time() == began
+            assert a.counters.puts_waited == 0
+
+    run(main())
+
+
+def test_flushing_and_destroying_reach_pages_elsewhere() -> None:
+    """Checklist 50, 65: the copies go, and the lender's count returns to 0."""
+
+    async def main() -> None:
+        async with pair() as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool, other = a.pool(), a.pool()
+            await fill(a, pool, 600)
+            await fill(a, other, 300)
+            await until(cluster.accounts_agree)
+            index = a.cache.peek_away(pool, 1, range(600)).positions[0]
+            assert await a.store.flush(pool, 1, index)
+            assert not await a.store.flush(pool, 1, index)
+            assert await a.get(pool, index) is None
+            assert index < 100
+            assert await a.store.flush_range(pool, 1, 0, 100) == 99
+            assert a.store.extents(pool, 1, 90, 110) == [(90, 10, False), (100, 10, True)]
+            await until(cluster.accounts_agree)
+            assert await a.store.destroy_pool(pool) > 0
+            assert await a.store.destroy_pool(other) == 300
+            await until(lambda: b.foreign == 0, within_s=2)
+            cluster.verify()
+
+    run(main())
+
+
+def test_a_page_that_is_corrupt_at_home_is_an_error() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a = cluster["a"]
+            pool = a.pool()
+            await a.put(pool, 0, make_page(0))
+            await a.put(pool, 1, make_page(1))
+            entries = a.cache._entries
+            entries.table.checksums[entries.find(entries.index.pool(pool), 1, 0)] ^= 1
+            with pytest.raises(CorruptPageError, match="page 0"):
+                await a.get(pool, 0)
+            assert await a.get(pool, 1) == make_page(1)
+
+    run(main())
+
+
+def test_wrong_sizes_and_unknown_pools_are_refused() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            store = cluster["a"].store
+            pool = store.create_pool(PoolKind.PERSISTENT)
+            with pytest.raises(BadHandleError):
+                await store.put_many(pool, 1, [0], b"short")
+            with pytest.raises(BadHandleError):
+                await store.get_many(pool, 1, [0, 1], bytearray(PAGE_SIZE))
+            with pytest.raises(NoSuchPoolError):
+                await store.put_many(77, 1, [0], bytes(PAGE_SIZE))
+
+    run(main())
+
+
+def test_a_stopped_store_refuses_and_sends_waiting_writers_away() -> None:
+    async def main() -> None:
+        async with pair(put_wait_s=60.0, call_deadline_s=60.0) as cluster:
+            a = cluster["a"]
+            cluster.network.tamper_request = lambda source, to, call, message: (
+                None if call == "spill" else message
+            )
+            pool = a.pool()
+            writer = asyncio.create_task(fill(a, pool, 700))
+            await until(lambda: a.cluster.snapshot().writers_waiting > 0)
+            await a.stop()
+            with pytest.raises(StoreClosedError):
+                await writer
+            with pytest.raises(StoreClosedError):
+                await a.store.get_many(pool, 1, [0], bytearray(PAGE_SIZE))
+            with pytest.raises(StoreClosedError):
+                a.store.extents(pool, 1, 0, 1)
+
+    run(main())
+
+
+async def exercise(store: PageStore, seed: int) -> list[object]:
+    """Operations that fit a small pool, and all that was answered."""
+    random, answers = Random(seed), list[object]()
+    pools = [
+        store.create_pool(PoolKind.PERSISTENT),
+        store.create_pool(PoolKind.EPHEMERAL),
+        store.create_pool(PoolKind.PERSISTENT, exclusive_gets=True),
+    ]
+    for _ in range(400):
+        pool, first = random.choice(pools), random.randrange(20)
+        indexes = [first + i for i in range(random.randrange(1, 5))]
+        kind = random.randrange(6)
+        if kind < 3:
+            payload = b"".join(make_page(index, random.randrange(9)) for index in indexes)
+            await store.put_many(pool, 1, indexes, payload)
+        elif kind < 5:
+            into = bytearray(len(indexes) * PAGE_SIZE)
+            free = random.choice(list(GetFree))
+            answers.append(await store.get_many(pool, 1, indexes, into, free=free))
+            answers.append(bytes(into))
+        else:
+            answers.append(await store.flush(pool, 1, first))
+            answers.append(await store.flush_range(pool, 1, first, first + 2))
+            answers.append(store.extents(pool, 1, 0, 30))
+    answers.append(store.cache.stats().as_dict())
+    return answers
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_peers_the_answers_are_those_of_the_local_store(seed: int) -> None:
+    """Checklist 67: with nobody to spill to, a node behaves as zcache alone."""
+
+    async def main() -> None:
+        config = CacheConfig(pool_bytes_max=MIB)
+        local = await exercise(LocalStore(Cache(config)), seed)
+        async with FakeCluster("a") as cluster:
+            assert await exercise(cluster["a"].store, seed) == local
+            assert cluster.network.calls == []
+
+    run(main())
+
+
+def test_a_network_without_nodes_is_no_obstacle() -> None:
+    """R10: a node starts, works and stops with none of its peers there."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        cluster = FakeCluster("a b c", put_wait_s=1.0)
+        a = cluster["a"]
+        await a.start()
+        pool = a.pool()
+        began = loop.time()
+        await fill(a, pool, 300)
+        assert loop.time() == began
+        with pytest.raises(StoreFullError):
+            await fill(a, pool, 400, first=300)
+        await a.stop()
+        assert loop.time() - began <= 1.0
+        assert isinstance(cluster.network, FakeNetwork)
+
+    run(main())
