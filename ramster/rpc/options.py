@@ -119,8 +119,8 @@ class ConnectionSettings:
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.keepalive_time_ms", _milliseconds(self.keepalive_s)),
             ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout_s)),
-            # Not a second clock: gRPC's own pings (of its window estimate) defer those of keepalive,
-            # and would else be waited for a minute.
+            # gRPC's own pings (for its estimate of the window) defer those of keepalive, and one
+            # without an answer would else be waited for a minute.
             ("grpc.http2.ping_timeout_ms", _milliseconds(self.keepalive_timeout_s)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),

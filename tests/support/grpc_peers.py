@@ -1,4 +1,4 @@
-"""Peers for tests of the transport: real lenders over loopback, a proxy that cuts wires, rogue servers."""
+"""Peers for tests of the transport: real lenders, a proxy that cuts wires, rogue servers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def until(condition: Callable[[], object]) -> None:
     """Let others run until a condition holds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions are of many kinds
             await asyncio.sleep(0.001)
 
 

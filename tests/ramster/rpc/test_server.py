@@ -213,17 +213,18 @@ def test_random_and_damaged_messages_never_take_the_server_down() -> None:
         server = PeerServer(lender())
         address = await server.start("127.0.0.1:0")
         async with linked(address) as link, aio.insecure_channel(address) as channel:
+            codes = set()
             for round_ in range(150):
                 path = (methods.SPILL, methods.FETCH, methods.FLUSH)[round_ % 3]
                 call = channel.stream_stream(path)()
                 await call.write(message())
                 try:
-                    reply = await call.read()
-                    assert isinstance(reply, bytes)
+                    await call.read()
                 except aio.AioRpcError as error:
-                    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+                    codes.add(error.code())
                 call.cancel()
                 await channel.unary_unary(methods.HELLO)(message())
+            assert codes == {grpc.StatusCode.INVALID_ARGUMENT}
             assert (await link.hello(hello(), PATIENCE_S)).lease
         assert server.stats.failures_inside == 0
         assert server.stats.bad_messages > 50
