@@ -178,8 +178,8 @@ class Membership:
     def may_gain_room(self) -> bool:
         """Whether a peer that is no candidate now may soon be one.
 
-        It has not had the time to answer its first hello, or the one that a new life or lease needs; or
-        it had room when it was last heard, and is not dead yet.
+        It has not had the time to answer its first hello, or the one that a new life or lease
+        needs; or it had room when it was last heard, and is not dead yet.
         """
         return any(
             peer.state is PeerState.CONNECTING
