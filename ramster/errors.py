@@ -64,6 +64,9 @@ class MissingExtraError(RamsterError):
 class ListenError(RamsterError, OSError):
     """An address cannot be listened on: in use, not ours, a file in the way. Carries an errno."""
 
+    def __str__(self) -> str:
+        return self.strerror or ""
+
 
 class StoreError(RamsterError):
     """A page-store operation failed."""

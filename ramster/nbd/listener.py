@@ -107,8 +107,7 @@ def _bind_tcp(url: str, host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for sock in sockets:
             sock.close()
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise _failure(url, error, reason) from error
+        raise _failure(url, error, error.strerror or str(error)) from error
     return sockets
 
 
@@ -139,8 +138,7 @@ def _bind_unix(url: str, path: str) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise _failure(url, error, reason) from error
+        raise _failure(url, error, error.strerror or str(error)) from error
     return sock
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from struct import Struct
 from typing import Any, Self, TypeVar
 
@@ -237,8 +238,13 @@ class RawClient:
         """What comes before the server closes; a reset counts as closing."""
         try:
             return await self.reader.read(-1)
-        except ConnectionResetError:
+        except ConnectionError:
             return b""
+
+    def stop_sending(self) -> None:
+        """Close one direction, unless the server has closed both."""
+        with suppress(OSError):
+            self.writer.write_eof()
 
     def abort(self) -> None:
         """Vanish."""
@@ -246,10 +252,8 @@ class RawClient:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(ConnectionError):  # the server was faster
             await self.writer.wait_closed()
-        except ConnectionError:
-            return  # the server was faster
 
 
 def string(text: str) -> bytes:
@@ -295,3 +299,18 @@ def serving_in_thread(
         thread.join(10)
         loop.close()
     local.cache.verify()
+
+
+def assert_each_byte_was_written_by_one_of(
+    found: bytes, changes: list[tuple[int, int, int]]
+) -> None:
+    """``changes``: (offset, length, byte written) of requests in flight together, over zeros.
+
+    Every byte must be what some change that covers it wrote; where there is none, zero.
+    """
+    edges = {0, len(found)}
+    for offset, length, _ in changes:
+        edges |= {offset, offset + length}
+    for start, stop in pairwise(sorted(edges)):
+        allowed = {byte for at, length, byte in changes if at <= start and stop <= at + length}
+        assert set(found[start:stop]) <= (allowed or {0}), f"bytes {start}..{stop}"
