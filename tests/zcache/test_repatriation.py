@@ -16,11 +16,14 @@ from zcache import (
     PAGE_SIZE,
     AwayPage,
     BadHandleError,
+    Cache,
+    CacheConfig,
     CacheContract,
     GetFree,
     PackedBlobs,
     RestoreStatus,
 )
+from zcache.codec import decode
 
 MakeCache = Callable[..., CacheContract]
 RESTORED, STALE, CORRUPT = RestoreStatus.RESTORED, RestoreStatus.STALE, RestoreStatus.CORRUPT
@@ -222,3 +225,25 @@ def test_a_scan_sees_every_page_at_a_place(make_cache: MakeCache, pages_max: int
     assert sorted(handles) == sorted(wanted)
     assert set(second.generations) < set(generations)
     assert steps >= len(wanted) / pages_max
+
+
+def test_a_page_that_changes_while_its_blob_is_decoded_is_stale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behaviours 52 and 53 at this layer: looked at again under the lock before it is settled."""
+    cache = Cache(CacheConfig(pool_bytes_max=2**20))
+    pool = cache.create_pool(PERSISTENT)
+    cache.put_many(pool, 1, range(2), text_page(0) + text_page(1))
+    blobs = spill_all(cache, where=5)
+
+    def decode_late(blob: memoryview, encoding: int, checksum: int) -> bytes:
+        cache.put(pool, 1, 0, text_page(9))
+        return decode(blob, encoding, checksum)
+
+    monkeypatch.setattr("zcache.repatriation.decode", decode_late)
+    into = bytearray(b"\xee" * (2 * PAGE_SIZE))
+    statuses = cache.restore_many(pool, 1, range(2), blobs, into, install=True)
+    assert list(statuses) == [STALE, RESTORED]
+    assert into == b"\xee" * PAGE_SIZE + text_page(1)
+    assert cache.get(pool, 1, 0) == text_page(9)
+    cache.verify()

@@ -171,6 +171,18 @@ def test_a_page_put_again_and_taken_by_a_second_ticket(make_cache: MakeCache) ->
     assert list(cache.drain_displaced().wheres) == [1]
 
 
+def test_the_first_of_two_tickets_does_not_end_the_second(make_cache: MakeCache) -> None:
+    """Behaviour 84: the page is in transit again, but under another generation."""
+    cache, pool = filled(make_cache, 1)
+    first = begin(cache, 1)
+    cache.put(pool, 1, 0, text_page(80))
+    second = begin(cache, 1)
+    assert cache.finish_spill(first, 1) == 0
+    assert cache.get(pool, 1, 0) == text_page(80)
+    assert list(cache.drain_displaced().generations) == list(first.blobs.generations)
+    assert cache.finish_spill(second, 2) == 1
+
+
 def test_refused_and_cancelled_pages_are_local_again_and_coldest(make_cache: MakeCache) -> None:
     cache, pool = filled(make_cache, 6)
     ticket = begin(cache, 4)
