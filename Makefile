@@ -13,7 +13,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.cluster-ready
 DEV_READY := $(VENV)/.dev-ready
-SOURCES := zcache ramster tests benchmarks examples tools
+SOURCES := zcache ramster tests benchmarks examples proto tools
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format types bench image proto clean
@@ -45,8 +45,12 @@ bench: $(DEV_READY) ## measure: cache, allocator, spill, fetch, NBD
 image: ## the container image $(IMAGE)
 	@bash deploy/build-image.sh $(IMAGE)
 
-proto: $(DEV_READY) ## generate ramster/wire from proto/
-	@$(BIN)/python tools/generate_wire.py
+# With the one version of the generator that proto/generate.py wants, in an environment of its own.
+proto: ## generate ramster/wire from proto/
+	@test -x build/proto-venv/bin/python || $(PYTHON) -m venv build/proto-venv
+	@build/proto-venv/bin/pip install --quiet --disable-pip-version-check \
+		$$($(PYTHON) -c 'import re; print(re.search(r"grpcio-tools==[0-9.]+", open("proto/generate.py").read())[0])')
+	@build/proto-venv/bin/python proto/generate.py
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -37,23 +38,39 @@ class EmbeddedNode:
     """
 
     def __init__(self, config: NodeConfig) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        """Held to hand work to the loop, and to say that there will be no more."""
+        self._closed = False
+        self._failure: BaseException | None = None
+        started: Future[Node] = Future()
         self._thread = threading.Thread(
-            target=self._loop.run_forever, name=f"ramster-{config.name}", daemon=True
+            target=self._run, args=(config, started), name=f"ramster-{config.name}", daemon=True
         )
-        self._closing = threading.Lock()
         self._thread.start()
         try:
-            self.node = self._call(self._start(config))
+            self.node = started.result()
         except BaseException:
-            self._end_loop()
+            self._thread.join()
             raise
 
-    @staticmethod
-    async def _start(config: NodeConfig) -> Node:
+    def _run(self, config: NodeConfig, started: Future[Node]) -> None:
+        try:
+            asyncio.run(self._serve(config, started))
+        except BaseException as error:  # noqa: BLE001  raised again by close()
+            self._failure = error
+
+    async def _serve(self, config: NodeConfig, started: Future[Node]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
         node = Node(config)
-        await node.start()
-        return node
+        try:
+            await node.start()
+        except BaseException as error:  # noqa: BLE001  raised again where the node is made
+            started.set_exception(error)
+            return
+        started.set_result(node)
+        await self._stop.wait()
+        await node.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -68,21 +85,24 @@ class EmbeddedNode:
 
     def close(self) -> None:
         """Stop the node and its thread; pages are gone. Harmless when repeated."""
-        with self._closing:
-            if not self._loop.is_closed():
-                self._call(self.node.stop())
-                self._end_loop()
-
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
-        self._loop.close()
+        if self._failure is not None:
+            raise self._failure
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
-            work.close()
-            raise StoreClosedError("the node is closed")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise StoreClosedError("the node is closed")
+            answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return answer.result()
+        except CancelledError as error:
+            raise StoreClosedError("the node was closed meanwhile") from error
 
     def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
         """A new pool's id; see ``PageStore.create_pool``."""

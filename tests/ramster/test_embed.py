@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from ramster.addresses import Address
 from ramster.config import Mode, NodeConfig
 from ramster.embed import EmbeddedNode
 from ramster.errors import ListenError, StoreClosedError, StoreFullError
+from ramster.node import Node
 from zcache import GetFree, NoSuchPoolError, PoolKind
 
 PAGES = [os.urandom(4096) for _ in range(8)]
@@ -74,6 +76,32 @@ def test_after_closing_every_call_is_refused_and_the_thread_is_gone() -> None:
         node.put(pool, 1, 0, PAGES[0])
     with pytest.raises(StoreClosedError):
         node.figures()
+
+
+def test_a_call_under_way_when_the_node_closes_ends_with_an_error() -> None:
+    node = EmbeddedNode(config())
+    begun = threading.Event()
+
+    async def never() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(node._call, never())
+        begun.wait()
+        node.close()
+        with pytest.raises(StoreClosedError, match="closed meanwhile"):
+            call.result()
+
+
+def test_closing_raises_what_stopping_died_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Node) -> None:
+        raise OSError("stuck")
+
+    node = EmbeddedNode(config())
+    monkeypatch.setattr(Node, "stop", fail)
+    with pytest.raises(OSError, match="stuck"):
+        node.close()
 
 
 def test_a_start_that_fails_leaves_no_thread() -> None:
