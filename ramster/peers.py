@@ -67,6 +67,7 @@ class Peers:
         }
         self._pokes = {address: asyncio.Event() for address in config.peers}
         self._watch_poke = asyncio.Event()
+        self._closed = False
 
     # -- calls to lenders
     # ------------------------------------------------------------------------------
@@ -75,7 +76,10 @@ class Peers:
         """Whether asking a lender makes sense: it is neither gone, nor dead, nor refusing this
         node.
         """
-        return self._membership.state_of(lender) in (PeerState.ALIVE, PeerState.SUSPECT)
+        return not self._closed and self._membership.state_of(lender) in (
+            PeerState.ALIVE,
+            PeerState.SUSPECT,
+        )
 
     async def spill(self, lender: Lender, request: SpillRequest, deadline_s: float) -> SpillReply:
         """See ``PeerLink.spill``."""
@@ -200,6 +204,7 @@ class Peers:
         self._announce(None, events)
 
     async def close(self) -> None:
-        """Drop every connection, waiting for no peer."""
+        """Drop every connection, waiting for no peer; calls from now on find none."""
+        self._closed = True
         for link in self._links.values():
             await link.close()
