@@ -207,7 +207,7 @@ class Fetcher:
                     blob = await asyncio.shield(future)
             except TimeoutError:
                 place = self._table.place(row.name[0])
-                self._lose(get, row, place, self._no_answer(place.lenders[0]))
+                again += self._lose_all(get, [row], place, self._no_answer(place.lenders[0]))
                 continue
             if blob is None:
                 again.append(row.position)

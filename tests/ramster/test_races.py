@@ -306,6 +306,23 @@ def test_a_fetch_answer_that_arrives_after_the_page_was_put_and_left_again() -> 
     run(main())
 
 
+def test_a_page_is_overwritten_while_its_lender_does_not_answer() -> None:
+    """The get that waited gives the new page, and no loss error."""
+
+    async def main() -> None:
+        async with pair(readahead_pages=0, dead_after_s=60.0, lease_s=600.0) as cluster:
+            a = cluster["a"]
+            pool, gone = await away(cluster)
+            cluster.network.cut("a", "b")
+            gets = [asyncio.create_task(a.get(pool, gone[0])) for _ in range(3)]
+            await asyncio.sleep(1.0)
+            await a.put(pool, gone[0], make_page(gone[0], 8))
+            assert await asyncio.gather(*gets) == [make_page(gone[0], 8)] * 3
+            assert a.counters.pages_lost == 0
+
+    run(main())
+
+
 def test_a_lender_restarts_under_its_name() -> None:
     """Checklist 55: its pages are lost, and nothing it is asked for is taken for them."""
 
