@@ -1,7 +1,7 @@
 """Time, handed in.
 
-Covers: what cluster code may know of time. Tests and the simulator hand in another clock, or run the same
-coroutines on an event loop with virtual time.
+Covers: what cluster code may know of time. Tests and the simulator hand in another clock, or run
+the same coroutines on an event loop with virtual time.
 """
 
 from __future__ import annotations

@@ -73,8 +73,10 @@ class StatsServer:
             return self._on_thread(self._listen(address))
         except OSError as error:
             self.close()
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
-            raise ListenError(error.errno, f"cannot listen on {address}: {reason}") from error
+            number = error.errno or 0
+            # Errors of name resolution have numbers of their own, below 0.
+            reason = os.strerror(number) if number > 0 else error.strerror
+            raise ListenError(number, f"cannot listen on {address}: {reason}") from error
         except BaseException:
             self.close()
             raise

@@ -1,17 +1,19 @@
 """What the cluster asks of a transport, and what a transport asks of the cluster. No I/O here.
 
-Covers: messages between nodes as plain values, the caller's side (``Transport``, ``PeerLink``) and the
-serving side (``PeerHandler``). Does not cover: bytes on a wire (``rpc/``), decisions (``membership``,
-``spiller``, ``foreign``).
+Covers: messages between nodes as plain values, the caller's side (``Transport``, ``PeerLink``)
+and the serving side (``PeerHandler``). Does not cover: bytes on a wire (``rpc/``), decisions
+(``membership``, ``spiller``, ``foreign``).
 
-Roles: an *owner* calls, a *lender* answers; every node is both. A lender gives each owner a *lease* (a number
-it draws) at hello; everything an owner stores is stored under its lease and dies with it. A lender that
-restarted, or that gave the owner up, does not know the lease: UnknownLeaseError, and pages under it are gone.
+Roles: an *owner* calls, a *lender* answers; every node is both. A lender gives each owner a
+*lease* (a number it draws) at hello; everything an owner stores is stored under its lease and
+dies with it. A lender that restarted, or that gave the owner up, does not know the lease:
+UnknownLeaseError, and pages under it are gone.
 
-Order: calls may overtake each other. Two rules make that harmless: pages are named by (key, generation), so
-a late call cannot touch a newer page; and spills carry the owner's *spill epoch*. After a spill whose outcome
-is unknown, the owner raises its epoch and flushes what the spill may have left; the lender refuses spills of
-an epoch lower than the highest it has seen, so that a late one cannot leave orphans.
+Order: calls may overtake each other. Two rules make that harmless: pages are named by (key,
+generation), so a late call cannot touch a newer page; and spills carry the owner's *spill epoch*.
+After a spill whose outcome is unknown, the owner raises its epoch and flushes what the spill may
+have left; the lender refuses spills of an epoch lower than the highest it has seen, so that a
+late one cannot leave orphans.
 """
 
 from __future__ import annotations
@@ -126,7 +128,8 @@ class FetchRequest:
 class FetchReply:
     """Those of the pages that the lender has, as far as they fit one message.
 
-    ``found``: one byte a key asked for, in order: BLOB_FOUND, BLOB_ABSENT; 2 = left out for size, ask again.
+    ``found``: one byte a key asked for, in order: BLOB_FOUND, BLOB_ABSENT; 2 = left out for size,
+    ask again.
     ``blobs``: the found ones, in order.
     """
 
@@ -148,8 +151,8 @@ class FlushRequest:
 class PeerLink(Protocol):
     """The way to one peer, by its address; connects when first used and again after every failure.
 
-    Every call ends within ``deadline_s`` with a reply or a PeerError; cancellation is safe and leaves the
-    outcome at the peer unknown.
+    Every call ends within ``deadline_s`` with a reply or a PeerError; cancellation is safe and
+    leaves the outcome at the peer unknown.
     """
 
     @property
@@ -185,8 +188,8 @@ class Transport(Protocol):
 class PeerHandler(Protocol):
     """What a node answers to its peers. Called on the event loop; must not wait.
 
-    Raises PeerRefusedError, UnknownLeaseError or BadMessageError; a transport carries them to the caller
-    as what they are.
+    Raises PeerRefusedError, UnknownLeaseError or BadMessageError; a transport carries them to the
+    caller as what they are.
     """
 
     def on_hello(self, hello: Hello) -> HelloReply:

@@ -5,8 +5,8 @@ Covers: machines with nothing but Python (3.11 or newer) and pip; Debian's Pytho
 (package python3-venv) is served by the machine's own pip. Does not cover: where packages come from;
 pip's configuration of the machine decides.
 
-Runs on the standard library alone and prints a line a step; pip's output goes to FOLDER/install.log and
-is shown when it fails.
+Runs on the standard library alone and prints a line a step; pip's output goes to
+FOLDER/install.log and is shown when it fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def main() -> int:
         return 2
     if sys.version_info < (3, 11):
         found = ".".join(map(str, sys.version_info[:3]))
-        return _give_up(f"Python 3.11 or newer is needed, {sys.executable} is {found}: make PYTHON=...")
+        return _give_up(
+            f"Python 3.11 or newer is needed, {sys.executable} is {found}: make PYTHON=..."
+        )
     folder, extra = Path(sys.argv[1]).absolute(), sys.argv[2]
     python = folder / "bin" / "python"
     if not _works(python) and not _make(folder):
@@ -63,7 +65,10 @@ def _pip_for(python: Path) -> list[str] | None:
 
 
 def _install(pip: list[str], folder: Path, extra: str) -> int:
-    print(f"set-up: packages of the extra [{extra}], once; the log is {folder}/install.log", flush=True)
+    print(
+        f"set-up: packages of the extra [{extra}], once; the log is {folder}/install.log",
+        flush=True,
+    )
     command = [*pip, "install", "--disable-pip-version-check", "--editable", f"{ROOT}[{extra}]"]
     with (folder / "install.log").open("w+") as log:
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)

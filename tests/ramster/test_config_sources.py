@@ -125,6 +125,11 @@ def test_every_setting_refuses_nonsense_under_its_source(row: Any, source: str) 
     assert error.accepted == row.accepted
 
 
+PEERS = st.lists(
+    st.from_regex(r"p[a-z0-9]{1,9}(:[1-9][0-9]{0,3})?", fullmatch=True),
+    unique_by=lambda peer: peer.split(":")[0],
+    max_size=4,
+)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "mode": st.sampled_from(["zcache", "ramster"]),
     "name": st.from_regex(r"n[A-Za-z0-9_.-]{0,20}", fullmatch=True),
@@ -138,7 +143,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "cluster": st.from_regex(r"c[a-z0-9]{0,20}", fullmatch=True),
     "lend_limit": st.integers(0, 4096 * 64).map(str),
     "listen": st.sampled_from(["0.0.0.0:1", "[::]:7777", "localhost"]),
-    "peer": st.lists(st.from_regex(r"p[a-z0-9]{1,9}(:[1-9][0-9]{0,3})?", fullmatch=True), unique_by=lambda p: p.split(":")[0], max_size=4),
+    "peer": PEERS,
     "spill_target": st.sampled_from(["auto", "none", "other"]),
     "spill_ephemeral": st.sampled_from(["on", "off"]),
     "heartbeat_interval": st.sampled_from(["200ms", "1", "0.7s"]),
@@ -146,7 +151,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "put_wait": st.sampled_from(["0", "2.5s", "1min"]),
     "readahead_pages": st.integers(0, 1024).map(str),
     "http": st.sampled_from(["off", "127.0.0.1:0", "[::1]"]),
-}  # fmt: skip
+}
 
 
 @given(st.fixed_dictionaries({}, optional=VALUES))

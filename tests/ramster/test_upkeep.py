@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 
+import pytest
+
 from ramster.upkeep import COMPACT_SLICE_FRAMES, Upkeep
 from zcache import Cache, CacheConfig, PoolKind
 
@@ -51,10 +53,8 @@ def test_slices_follow_each_other_until_nothing_is_gained() -> None:
     cache = fragmented_cache()
     used = cache.stats().frames_used
     clock = StepClock(1000)
-    try:
+    with pytest.raises(asyncio.CancelledError):
         asyncio.run(Upkeep(cache, clock, 7.0).run())
-    except asyncio.CancelledError:
-        pass
     assert cache.stats().frames_used < 0.6 * used
     assert cache.compact() == 0
     first_rest = clock.waits.index(7.0, 1)
