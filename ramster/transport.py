@@ -71,7 +71,7 @@ class HelloReply:
     node: str
     incarnation: int
     lease: int
-    """The same as before if the owner's incarnation is the one the lender holds pages for; else a new one."""
+    """The same as before if the lender holds pages for this incarnation; else a new one."""
     room_bytes: int
     lease_s: float
     """The lender frees the owner's pages after this long without a word from it."""
@@ -166,7 +166,7 @@ class PeerLink(Protocol):
         """Renew the lease. Raises UnknownLeaseError."""
 
     async def spill(self, request: SpillRequest, deadline_s: float) -> SpillReply:
-        """Hand over a batch. After PeerTimeoutError or PeerUnreachableError it may have taken effect."""
+        """Hand over a batch. After PeerTimeoutError, PeerUnreachableError it may have arrived."""
 
     async def fetch(self, request: FetchRequest, deadline_s: float) -> FetchReply:
         """Ask for pages; several calls may be in flight."""
@@ -199,7 +199,7 @@ class PeerHandler(Protocol):
         """Renew a lease."""
 
     def on_spill(self, request: SpillRequest) -> SpillReply:
-        """Hold pages. An epoch lower than the highest seen under the lease: BadMessageError, nothing held."""
+        """Hold pages. Of an epoch below the highest seen: BadMessageError, nothing is held."""
 
     def on_fetch(self, request: FetchRequest) -> FetchReply:
         """Give copies of pages."""

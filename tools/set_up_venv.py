@@ -53,7 +53,7 @@ def _works(python: Path) -> bool:
 def _make(folder: Path) -> bool:
     print(f"set-up: virtual environment {folder}", flush=True)
     command = [sys.executable, "-m", "venv", "--clear", str(folder)]
-    # Without ensurepip the first command fails, having left half an environment that --clear removes.
+    # Without ensurepip the first one fails, leaving half an environment that --clear removes.
     return _succeeds(command) or _succeeds([*command, "--without-pip"])
 
 
