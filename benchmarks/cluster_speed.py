@@ -1,6 +1,6 @@
 """Spilling and fetching between two nodes on loopback, and what spilling costs local gets.
 
-    python -m benchmarks.cluster_speed [--size 64MiB] [--data DIR] [--json]
+    python -m benchmarks.cluster_speed [--size 64MiB] [--data DIR] [--json FILE]
 
 One process is the lender (``ramster serve``); this one is the owner, a node on its own event loop,
 so that its page store is called without a front-end. Data are pages of real files. Figures:
@@ -20,7 +20,6 @@ import argparse
 import asyncio
 import json
 import random
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +51,9 @@ async def until(node: Node, share: float) -> None:
 
 async def until_alive(node: Node) -> None:
     """Wait until the lender answers."""
-    while node.figures()["peers"][0]["state"] != "alive":
+    while True:
+        if node.figures()["peers"][0]["state"] == "alive":
+            return
         await asyncio.sleep(0.01)
 
 
@@ -206,13 +207,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="speed of spilling and fetching")
     parser.add_argument("--size", default="64MiB", type=parse_size)
     parser.add_argument("--data", type=Path, metavar="DIR")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
     results = asyncio.run(measure(arguments.size, arguments.data))
-    if arguments.json:
-        json.dump(results, sys.stdout)
-        print()
-        return
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(results))
     show_table(
         "Spill and fetch, two processes on loopback",
         [
