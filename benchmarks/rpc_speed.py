@@ -1,9 +1,11 @@
-"""How fast pages travel between two processes on this machine: ``python benchmarks/rpc_speed.py``.
+"""How fast pages travel between two processes on this machine.
+
+    python -m benchmarks.rpc_speed [--seconds 2] [--json]
 
 Two processes over loopback, each with one event loop: this one is the owner, the other a lender
-whose handler only keeps batches in a dict. Measured are the calls of ``ramster.rpc`` as the cluster
-makes them: conversion, checks and gRPC on both sides; not zcache, not compression. Figures depend
-on the machine and on what else runs on it.
+whose handler only keeps the last batch. Measured are the calls of ``ramster.rpc`` as the cluster
+makes them: conversion, checks and gRPC on both sides; not zcache, not compression. The variable
+GRPC_EXPERIMENTS is passed on to gRPC, so that its switches can be compared.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from array import array
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
+from benchmarks.figures import machine, percentile
 from ramster.rpc import GrpcTransport, PeerServer
 from ramster.transport import (
     FetchReply,
@@ -111,8 +113,8 @@ def row(
     return {
         "what": name,
         "calls": len(times),
-        "p50_us": round(times[len(times) // 2] * 1e6, 1),
-        "p99_us": round(times[len(times) * 99 // 100] * 1e6, 1),
+        "p50_us": round(percentile(times, 0.5) * 1e6, 1),
+        "p99_us": round(percentile(times, 0.99) * 1e6, 1),
         "pages_per_s": round(rate * pages),
         "mb_per_s": round(rate * pages * page_bytes / 1e6, 1),
     }
@@ -192,29 +194,31 @@ def main() -> None:
     if options.serve:
         asyncio.run(serve())
         return
-    command = [sys.executable, __file__, "--serve"]
+    command = [sys.executable, "-m", "benchmarks.rpc_speed", "--serve"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as lender:
         assert lender.stdout is not None
-        rows = asyncio.run(measure(lender.stdout.readline().strip(), options.seconds))
+        address = lender.stdout.readline().strip()
+        if not address:
+            raise SystemExit("the lender did not start")
+        rows = asyncio.run(measure(address, options.seconds))
         assert lender.stdin is not None
         lender.stdin.close()
     import grpc
     from google.protobuf import __version__ as protobuf_version
 
-    machine = {
-        "python": platform.python_version(),
+    conditions = {
+        "machine": machine(),
         "grpcio": grpc.__version__,
         "protobuf": protobuf_version,
         "GRPC_EXPERIMENTS": os.environ.get("GRPC_EXPERIMENTS", ""),
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg()[0],
+        "load": round(os.getloadavg()[0], 2),
     }
     if options.json:
-        print(json.dumps({"machine": machine, "rows": rows}, indent=2))
+        print(json.dumps({"conditions": conditions, "rows": rows}, indent=2))
         return
-    print(" ".join(f"{key}={value}" for key, value in machine.items()))
+    print("; ".join(f"{key}: {value}" for key, value in conditions.items()))
     print(f"{'what':36} {'p50 us':>9} {'p99 us':>9} {'pages/s':>9} {'MB/s':>8}")
     for line in rows:
         print(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -413,3 +416,22 @@ def test_nobody_there_and_no_address_are_told() -> None:
         client.pools()
     with pytest.raises(ConfigurationError, match="HOST:PORT"):
         TmemClient("no address")
+
+
+def test_the_example_does_what_it_says() -> None:
+    example = Path(__file__).resolve().parents[3] / "examples" / "tmem_client.py"
+
+    async def both() -> None:
+        async with served(LocalStore(Cache(CacheConfig(pool_bytes_max=4 * 2**20)))) as address:
+            program = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(example),
+                address,
+                stdout=asyncio.subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": str(example.parents[1])},
+            )
+            output, _ = await program.communicate()
+            assert program.returncode == 0
+            assert b"500 pages flushed, 500 destroyed" in output
+
+    run(both())
