@@ -11,7 +11,7 @@ RamsterError
 └── PeerError                a call to a peer failed; the cause says how
     ├── PeerTimeoutError     no answer within the deadline (the call may have taken effect)
     ├── PeerUnreachableError no connection
-    ├── PeerRefusedError     the peer answers and will not have us: cluster, version, page size, codec
+    ├── PeerRefusedError     it answers and will not have us: cluster, version, page size, codec
     ├── UnknownLeaseError    the peer does not know our lease (any more): say hello again
     └── BadMessageError      bytes of a peer that break the protocol
 """
@@ -43,7 +43,8 @@ class RamsterError(Exception):
 class ConfigurationError(RamsterError, ValueError):
     """A configuration value is unknown or not accepted.
 
-    Attributes: ``key``, ``value``, ``source`` ("--pool-limit", "RAMSTER_POOL_LIMIT", "node.toml"), ``accepted``.
+    Attributes: ``key``, ``value``, ``source`` ("--pool-limit", "RAMSTER_POOL_LIMIT", "node.toml"),
+    ``accepted``.
     """
 
     def __init__(self, key: str, value: object, source: str, accepted: str) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ramster.clock import LoopClock
 from ramster.config import Mode, NodeConfig
-from ramster.errors import MissingExtraError, StoreClosedError
+from ramster.errors import StoreClosedError
 from ramster.figures import Figures, collect
 from ramster.nbd.export import Export
 from ramster.nbd.server import NbdServer
@@ -163,17 +163,9 @@ class Node:
 
     async def _start_cluster(self, parts: AsyncExitStack, cache: CacheContract) -> None:
         # Imported here, so that a node without peers never loads the peer layer or grpc.
-        try:
-            from ramster.cluster import Cluster
-            from ramster.rpc.client import GrpcTransport
-            from ramster.rpc.server import PeerServer
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in ("grpc", "google"):
-                raise
-            raise MissingExtraError(
-                f"mode ramster needs {error.name}, which is not installed: "
-                "pip install 'ramster[cluster]'"
-            ) from error
+        from ramster.cluster import Cluster
+        from ramster.rpc import GrpcTransport, PeerServer
+
         transport = GrpcTransport()
         parts.push_async_callback(transport.close)
         cluster = Cluster(

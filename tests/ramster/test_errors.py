@@ -1,0 +1,37 @@
+"""Errors: their tree, their data, their texts."""
+
+from __future__ import annotations
+
+import re
+
+from ramster import errors
+from ramster.errors import ConfigurationError, PageLostError
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    assert errors.__doc__ is not None
+    parents: list[str] = []
+    for line in errors.__doc__.splitlines():
+        found = re.search(r"[A-Z]\w+Error", line)
+        if found is None or not re.match(r"[\s│├└─]*[A-Z]\w+Error\b", line):
+            continue
+        depth = (found.start() - errors.__doc__.splitlines()[2].find("RamsterError")) // 4
+        del parents[depth:]
+        if parents:
+            kind, parent = getattr(errors, found[0]), getattr(errors, parents[-1])
+            assert issubclass(kind, parent), f"{found[0]} under {parents[-1]}"
+        parents.append(found[0])
+    named = set(re.findall(r"\b[A-Z]\w+Error\b", errors.__doc__))
+    assert set(errors.__all__) <= named
+
+
+def test_a_configuration_error_names_key_value_source_and_what_is_accepted() -> None:
+    error = ConfigurationError("pool_limit", "1\n", "--pool-limit", "a size")
+    assert str(error) == "pool_limit = '1\\n' (from --pool-limit): accepted is a size"
+    assert isinstance(error, ValueError)
+    assert (error.key, error.value, error.source) == ("pool_limit", "1\n", "--pool-limit")
+
+
+def test_a_loss_names_its_pages_and_stays_short() -> None:
+    assert str(PageLostError([3, 4], "gone")) == "pages 3, 4: gone"
+    assert str(PageLostError(list(range(20)), "gone")).endswith("7 and 12 more: gone")
