@@ -19,7 +19,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from zcache import gauges, verify
-from zcache.codec import decode, encode_many, pages_view
+from zcache.codec import decode, encode_many, encode_page, pages_view
 from zcache.config import CacheConfig
 from zcache.entries import Entries
 from zcache.errors import BadHandleError, ConfigError, CorruptPageError, PutRefusedError
@@ -44,7 +44,7 @@ from zcache.page import (
     SpillTicket,
     check_handle,
 )
-from zcache.put import put_as_flush, store_pages
+from zcache.put import put_as_flush, store_page, store_pages
 from zcache.reclaim import drop_above_limits
 from zcache.repatriation import Repatriation
 from zcache.spill import SpillDesk
@@ -135,7 +135,21 @@ class Cache:
         self, pool_id: int, object_id: int, index: int, page: Buffer, *, keep_old: bool = False
     ) -> None:
         """See ``CacheContract.put``."""
-        self.put_many(pool_id, object_id, (index,), page, keep_old=keep_old)
+        check_handle(object_id, index)
+        entries = self._entries
+        config = entries.config
+        blob, checksum = encode_page(
+            pages_view(page, 1),
+            config.codec,
+            entries.zsmalloc.table.huge_length,
+            refuse=config.incompressible == "refuse",
+        )
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            if entries.frozen:
+                put_as_flush(entries, pool, object_id, (index,))
+            else:
+                store_page(entries, pool, object_id, index, blob, checksum, keep_old=keep_old)
 
     def put_many(
         self,

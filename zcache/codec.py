@@ -22,6 +22,7 @@ __all__ = [
     "checksum_of",
     "decode",
     "encode_many",
+    "encode_page",
     "pages_view",
     "same_filled_page",
 ]
@@ -86,6 +87,25 @@ def encode_many(
         blobs.append(blob)
         checksums.append(xxh3_64_intdigest(blob))
     return blobs, checksums
+
+
+def encode_page(
+    view: memoryview, codec: str, huge_length: int, *, refuse: bool
+) -> tuple[EncodedPage, int]:
+    """As ``encode_many``, for one page."""
+    word = view[:8]
+    if word == view[-8:]:
+        pattern = int.from_bytes(word, "little")
+        if view.tobytes() == same_filled_page(pattern):
+            return pattern, 0
+    if codec == "lz4":
+        blob = _compress(view, store_size=False)
+        if len(blob) < huge_length:
+            return blob, xxh3_64_intdigest(blob)
+        if refuse:
+            return None, 0
+    blob = view.tobytes()
+    return blob, xxh3_64_intdigest(blob)
 
 
 def decode(blob: Buffer, encoding: int, checksum: int) -> bytes:

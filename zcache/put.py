@@ -20,7 +20,7 @@ from zcache.page import PAGE_SIZE, Encoding
 from zcache.page_table import COUNT_MASK, LOCAL, PERSISTENT, STATE_MASK, TRANSIT, queue_of
 from zcache.reclaim import store_with_room
 
-__all__ = ["put_as_flush", "store_pages"]
+__all__ = ["put_as_flush", "store_page", "store_pages"]
 
 _NO_LEAVES: dict[int, Leaf] = {}
 
@@ -60,6 +60,22 @@ def store_pages(
     finally:
         counters.puts += stored
         counters.puts_stored += stored
+
+
+def store_page(
+    entries: Entries,
+    pool: Pool,
+    object_id: int,
+    index: int,
+    blob: EncodedPage,
+    checksum: int,
+    *,
+    keep_old: bool,
+) -> None:
+    """As ``store_pages``, for one page."""
+    entries.counters.puts += 1
+    _put_one(entries, pool, object_id, index, blob, checksum, keep_old)
+    entries.counters.puts_stored += 1
 
 
 def _store_new(
@@ -140,10 +156,11 @@ def _put_one(
     keep_old: bool,
 ) -> None:
     """Any case: a new page or a replacement, with or without a blob."""
-    entries.note_peaks()
     table = entries.table
     keep_old = keep_old and bool(pool.flags & PERSISTENT)
     entry = entries.find(pool, object_id, index)
+    if entry:
+        entries.note_peaks()
     if blob is None:
         if entry and not keep_old:
             entries.drop(entry)

@@ -5,7 +5,7 @@ from xxhash import xxh3_64_intdigest
 
 from tests.zcache.pages import ZERO, mixed_page, random_page, same_page, text_page
 from zcache import PAGE_SIZE, BadHandleError, CorruptPageError, Encoding
-from zcache.codec import decode, encode_many, pages_view, same_filled_page
+from zcache.codec import decode, encode_many, encode_page, pages_view, same_filled_page
 
 HUGE = 3625
 
@@ -28,6 +28,19 @@ def test_pages_survive_encoding(rows: list[tuple[int, int]], codec: str) -> None
             assert len(blob) == PAGE_SIZE or len(blob) < HUGE
             assert checksum == xxh3_64_intdigest(blob)
             assert decode(blob, encoding, checksum) == page
+
+
+@pytest.mark.parametrize("codec", ["lz4", "none"])
+@pytest.mark.parametrize("refuse", [True, False])
+@pytest.mark.parametrize(
+    "page",
+    [ZERO, same_page(5), text_page(1), random_page(1), bytes(8) + random_page(2)[16:] + bytes(8)],
+)
+def test_one_page_is_encoded_as_in_a_batch(page: bytes, refuse: bool, codec: str) -> None:
+    blobs, checksums = encode_many(memoryview(page), codec, HUGE, refuse=refuse)
+    one = encode_page(memoryview(page), codec, HUGE, refuse=refuse and codec == "lz4")
+    assert one == (blobs[0], checksums[0])
+    assert encode_page(memoryview(page), codec, HUGE, refuse=refuse) == one
 
 
 @given(st.integers(0, 2**64 - 1))

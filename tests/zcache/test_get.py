@@ -7,7 +7,10 @@ from zcache import (
     PAGE_SIZE,
     AwayPage,
     BadHandleError,
+    Cache,
+    CacheConfig,
     CacheContract,
+    CorruptPageError,
     Encoding,
     GetFree,
     NoSuchPoolError,
@@ -150,3 +153,23 @@ def test_targets_that_cannot_take_the_pages_are_refused(make_cache: MakeCache) -
         cache.get(pool + 1, 1, 0)
     with pytest.raises(NoSuchPoolError):
         cache.get(-1, 1, 0)
+
+
+def test_a_corrupt_blob_is_reported_counted_and_kept() -> None:
+    """Behaviour 82: an error or the state CORRUPT, never garbage; the entry stays."""
+    cache = Cache(CacheConfig(pool_bytes_max=2**20))
+    pool = cache.create_pool(PERSISTENT)
+    cache.put_many(pool, 1, range(3), b"".join(map(text_page, range(3))))
+    entries = cache._entries
+    entry = entries.find(entries.index.pool(pool), 1, 1)
+    entries.zsmalloc.overwrite(entries.table.words[entry], b"\xff\xff\xff")
+    for free in GetFree:
+        with pytest.raises(CorruptPageError):
+            cache.get(pool, 1, 1, free=free)
+        into = bytearray(b"\xee" * PAGE_SIZE)
+        assert list(cache.get_many(pool, 1, [1], into, free=free)[0]) == [PageState.CORRUPT]
+        assert into == b"\xee" * PAGE_SIZE
+    stats = cache.stats()
+    assert (stats.gets, stats.gets_corrupt, stats.get_hits, stats.pages_local) == (6, 6, 0, 3)
+    cache.put(pool, 1, 1, text_page(7))
+    assert cache.get(pool, 1, 1) == text_page(7)
