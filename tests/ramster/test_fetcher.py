@@ -140,6 +140,29 @@ def test_a_sequential_reader_is_read_ahead_of_and_a_random_one_is_not() -> None:
     run(main())
 
 
+def test_only_pages_of_the_lender_asked_are_read_ahead() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b c d", spill_batch_bytes=16 * 1024) as cluster:
+            a = cluster["a"]
+            pool = a.pool()
+            await fill(a, pool, PAGES)
+            await until(cluster.accounts_agree)
+            found: list[bytes] = []
+
+            def listen(source: str, to: str, call: str, reply: Any) -> Any:
+                if call == "fetch":
+                    found.append(reply.found)
+                return reply
+
+            cluster.network.tamper_reply = listen
+            for index in range(PAGES):
+                assert await a.get(pool, index) == make_page(index)
+            assert found
+            assert not any(answer.count(0) for answer in found)
+
+    run(main())
+
+
 def test_a_page_read_ahead_and_then_overwritten_is_not_served() -> None:
     """Checklist 53: what was fetched before a dup put is discarded."""
 
@@ -327,7 +350,7 @@ def test_pages_at_a_lender_that_restarted_are_lost_and_can_be_written_again() ->
             await b.start()
             await until(lambda: a.counters.lenders_gone == 1)
             for _ in range(2):
-                with pytest.raises(PageLostError, match="b at b (restarted|no longer knows)"):
+                with pytest.raises(PageLostError, match=r"b at b (restarted|no longer knows)"):
                     await a.get(pool, away[0])
             assert a.cluster.snapshot().pages_lost == len(away)
             await a.put(pool, away[0], make_page(away[0], 5))

@@ -46,6 +46,19 @@ def test_a_flushed_page_is_gone_here_at_once_and_at_the_lender_soon() -> None:
     run(main())
 
 
+def test_an_overwritten_pages_copy_goes_soon() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool = await spilled(cluster)
+            a.cluster.set_spill_target("none")
+            held, index = b.foreign, a.cache.peek_away(pool, 1, range(600)).positions[0]
+            await a.put(pool, index, make_page(index, 1))
+            await until(lambda: b.foreign == held - 1, within_s=0.1, every_s=0.001)
+
+    run(main())
+
+
 def test_many_flushes_travel_in_few_messages() -> None:
     async def main() -> None:
         async with pair(flush_batch_pages=100) as cluster:

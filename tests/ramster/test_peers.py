@@ -156,6 +156,25 @@ def test_a_call_that_finds_no_connection_starts_the_search_at_once() -> None:
     run(main())
 
 
+def test_any_answer_is_a_sign_of_life() -> None:
+    async def main() -> None:
+        async with FakeCluster(suspect_after_s=3.0) as cluster:
+            a = cluster["a"]
+            lender = lender_of(a, "b")
+
+            def lose(source: str, to: str, call: str, message: Any) -> Any:
+                return None if source == "a" and call in ("hello", "heartbeat") else message
+
+            cluster.network.tamper_request = lose
+            for _ in range(10):
+                await flush_nothing(a, lender)
+                await asyncio.sleep(2)
+                assert a.peer("b").state == "alive"
+            await until(lambda: a.peer("b").state == "suspect", within_s=1.1)
+
+    run(main())
+
+
 def test_a_dead_peer_is_not_called() -> None:
     async def main() -> None:
         async with FakeCluster() as cluster:

@@ -64,12 +64,15 @@ def test_waiters_are_served_first_come_first_served_and_newcomers_queue_behind_t
         gate.room = 1  # enough for the small one, which came later
         queue.wake()
         await asyncio.sleep(1)
+        newcomer = asyncio.create_task(writer("newcomer", 1))
+        await asyncio.sleep(1)
         assert gate.stored == []
-        gate.room = 4
+        gate.room = 5
         queue.wake()
         assert await big
         assert await small  # no further wake was needed
-        assert gate.stored == ["big", "small"]
+        assert await newcomer
+        assert gate.stored == ["big", "small", "newcomer"]
 
     run(main())
 

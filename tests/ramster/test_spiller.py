@@ -286,6 +286,29 @@ def test_batches_under_way_end_when_the_node_stops() -> None:
     run(main())
 
 
+def test_a_defect_on_the_way_ends_the_ticket_and_is_told() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a = cluster["a"]
+
+            def defect(source: str, to: str, call: str, message: Any) -> Any:
+                if call == "spill":
+                    raise ZeroDivisionError("a defect in a transport")
+                return message
+
+            cluster.network.tamper_request = defect
+            await fill(a, a.pool(), 450)
+            error = await asyncio.wait_for(a.cluster.tasks.wait_failed(), 10)
+            assert isinstance(error, ZeroDivisionError)
+            cluster.network.tamper_request = None
+            await quiet(a)
+            assert a.cache.stats().pages_in_transit == 0
+            a.cache.verify()
+            a.cluster.tasks.failure = None
+
+    run(main())
+
+
 def test_a_fixed_target_gets_all_and_can_be_changed_and_cleared() -> None:
     """Checklist 63, 64: the target changes while pages are elsewhere, and can be unset."""
 

@@ -53,6 +53,12 @@ class Writer:
         self._version = 0
         self._may_be: dict[int, set[int | None]] = {}
         """What a page may contain: versions, or None for nothing."""
+        self._log: list[tuple[int, set[int | None]]] = []
+        """Every change of ``_may_be``, for readers beside this writer."""
+
+    def _set(self, index: int, versions: set[int | None]) -> None:
+        self._may_be[index] = versions
+        self._log.append((index, versions))
 
     async def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -61,6 +67,32 @@ class Writer:
             except StoreClosedError:
                 return
             await asyncio.sleep(self._random.choice((0, 0, 0.001, 0.02, 0.1)))
+
+    async def read_beside(self, steps: int) -> None:
+        """Read pages that the writer may change at this very moment."""
+        random = Random(f"{self._history.seed} reader {self._node.name} {self._object}")
+        for _ in range(steps):
+            index, begin = random.randrange(PAGES_A_WRITER), len(self._log)
+            may_be = set(self._may_be.get(index, {None}))
+            into = bytearray(PAGE_SIZE)
+            try:
+                found = await self._node.store.get_many(
+                    self._pool, self._object, [index], into, free=GetFree.NEVER
+                )
+            except StoreClosedError:
+                return
+            except PageLostError as error:
+                self._check_loss(error, [index])
+                continue
+            for changed, versions in self._log[begin:]:
+                if changed == index:
+                    may_be |= versions
+            if found == b"\1":
+                right = [v for v in may_be if v is not None and self._page(index, v) == into]
+                assert right, f"{self._where(index)}: not one of {may_be}"
+            else:
+                assert None in may_be or self._kind is PoolKind.EPHEMERAL, self._where(index)
+            await asyncio.sleep(random.choice((0, 0.001, 0.05)))
 
     async def read_all(self) -> None:
         """Read every page once more."""
@@ -83,10 +115,11 @@ class Writer:
         elif kind < 0.97:
             for index in indexes:
                 await self._node.store.flush(self._pool, self._object, index)
-                self._may_be[index] = {None}
+                self._set(index, {None})
         else:
             await self._node.store.flush_object(self._pool, self._object)
-            self._may_be.clear()
+            for index in range(PAGES_A_WRITER):
+                self._set(index, {None})
 
     def _page(self, index: int, version: int) -> bytes:
         if version % 13 == 0:
@@ -99,49 +132,49 @@ class Writer:
         payload = b"".join(self._page(index, version) for index in indexes)
         before = {index: self._may_be.get(index, {None}) for index in indexes}
         for index in indexes:  # a put that is cut off may have stored any of its pages
-            self._may_be[index] = before[index] | {version, None}
+            self._set(index, before[index] | {version, None})
         try:
             await self._node.store.put_many(
                 self._pool, self._object, indexes, payload, keep_old=keep_old
             )
         except StoreFullError:
             for index in indexes:
-                self._may_be[index] = {version} | (before[index] if keep_old else {None})
-                if not keep_old:  # pages behind the refused one are as they were
-                    self._may_be[index] |= before[index]
+                # Stored, or refused (absent, or kept), or behind the refused one and as before.
+                self._set(index, {version} | before[index] | (set() if keep_old else {None}))
             return
         for index in indexes:
-            self._may_be[index] = {version}
+            self._set(index, {version})
 
     async def _get(self, indexes: list[int], free: GetFree) -> None:
         into = bytearray(b"\xa5" * (PAGE_SIZE * len(indexes)))
         frees = free is GetFree.ALWAYS or (
             free is GetFree.BY_KIND and self._kind is PoolKind.EPHEMERAL
         )
+        before = {index: self._may_be.get(index, {None}) for index in indexes}
+        if frees:
+            for index in indexes:
+                self._set(index, before[index] | {None})
         try:
             found = await self._node.store.get_many(
                 self._pool, self._object, indexes, into, free=free
             )
         except PageLostError as error:
             self._check_loss(error, indexes)
-            if frees:
-                for index in indexes:
-                    self._may_be[index] = self._may_be.get(index, {None}) | {None}
             return
         for row, index in enumerate(indexes):
             page = bytes(into[row * PAGE_SIZE : (row + 1) * PAGE_SIZE])
-            may_be = self._may_be.get(index, {None})
+            may_be = before[index]
             if found[row]:
                 versions = {version for version in may_be if version is not None}
                 right = [v for v in sorted(versions) if self._page(index, v) == page]
                 assert right, f"{self._where(index)}: not one of versions {sorted(versions)}"
-                self._may_be[index] = {None} if frees else set(right)
+                self._set(index, {None} if frees else set(right))
             else:
                 assert page == b"\xa5" * PAGE_SIZE, "an absent page was written"
                 assert None in may_be or self._kind is PoolKind.EPHEMERAL, (
                     f"{self._where(index)}: missing, should be one of {may_be}"
                 )
-                self._may_be[index] = {None}
+                self._set(index, {None})
 
     def _check_loss(self, error: PageLostError, indexes: list[int]) -> None:
         assert self._kind is PoolKind.PERSISTENT, "an ephemeral page is a miss, not an error"
@@ -209,7 +242,11 @@ class History:
         kinds = (PoolKind.PERSISTENT, PoolKind.PERSISTENT, PoolKind.EPHEMERAL)
         writers = [Writer(self, node, number, kind) for number, kind in enumerate(kinds, 1)]
         self._writers[node.name] = writers
-        self._tasks[node.name] = [loop.create_task(writer.run(self._steps)) for writer in writers]
+        self._tasks[node.name] = [
+            loop.create_task(work)
+            for writer in writers
+            for work in (writer.run(self._steps), writer.read_beside(self._steps // 2))
+        ]
 
     async def _break_things(self) -> None:
         network, random = self.cluster.network, self._random
