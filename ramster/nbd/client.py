@@ -52,6 +52,8 @@ _ERROR = Struct(">IH")
 _DESCRIPTOR = Struct(">II")
 _OPTION_REPLY_BYTES_MAX = 64 * 1024
 _CHUNK_BYTES_MAX = 2**30
+_JOIN_BYTES_MAX = 256 * 1024
+"""Up to here copying a payload behind its header is cheaper than a second system call."""
 
 
 @dataclass(slots=True)
@@ -186,7 +188,7 @@ class NbdClient:
         call = self._calls[cookie] = _Call(future, offset, bytearray() if data is None else data)
         if payload is None:
             self._writer.write(head)
-        elif len(payload) <= 65536:
+        elif len(payload) <= _JOIN_BYTES_MAX:
             self._writer.write(b"".join((head, payload)))
         else:
             self._writer.write(head)
