@@ -87,6 +87,7 @@ class PeerServer:
             port = server.add_insecure_port(str(address))
         except RuntimeError as error:
             raise ListenError(0, f"cannot listen on {address}: {error}") from error
+        self._stopping.clear()
         await server.start()
         self._server = server
         return str(address._replace(port=port))

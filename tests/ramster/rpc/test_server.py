@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 from array import array
 from random import Random
 
@@ -334,6 +335,44 @@ def test_stopping_waits_for_no_peer_and_fails_what_its_callers_ask_then() -> Non
             with pytest.raises(PeerUnreachableError):
                 await link.fetch(fetch_of(lease, array("Q", [1])), PATIENCE_S)
             await until(lambda: link.stats.streams_ended == link.stats.streams_opened >= 2)
+
+    run(work())
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "[::1]:0", "0.0.0.0:0", "[::]:0"])
+def test_peers_listen_where_they_are_told_and_are_reached_there(listen: str) -> None:
+    host = listen.rpartition(":")[0]
+    if "[" in listen and not _ipv6_works():
+        pytest.skip("this machine has no IPv6")
+
+    async def work() -> None:
+        async with serving(listen=listen) as address:
+            assert address.rpartition(":")[0] == host
+            reached = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+            async with linked(reached) as link:
+                assert (await link.hello(hello(), PATIENCE_S)).lease
+
+    run(work())
+
+
+def _ipv6_works() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_server_that_was_stopped_can_be_started_again() -> None:
+    async def work() -> None:
+        server = PeerServer(lender())
+        for _ in range(2):
+            address = await server.start("127.0.0.1:0")
+            async with linked(address) as link:
+                lease = (await link.hello(hello(), PATIENCE_S)).lease
+                await link.fetch(fetch_of(lease, array("Q", [1])), PATIENCE_S)
+            await server.stop(0)
 
     run(work())
 
