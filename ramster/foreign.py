@@ -75,7 +75,8 @@ class Lease:
     number: int
     owner: str
     incarnation: int
-    pools: dict[PoolKind, int]
+    pools: dict[int, int]
+    """Pool ids by kind."""
     heard_at: float
     epoch: int = 0
     """The highest spill epoch seen."""
@@ -183,7 +184,7 @@ class ForeignPages:
         return self._open(hello, now)
 
     def _open(self, hello: Hello, now: float) -> Lease:
-        pools: dict[PoolKind, int] = {}
+        pools: dict[int, int] = {}
         try:
             for kind in PoolKind:
                 pools[kind] = self._cache.create_pool(kind, foreign=True)
@@ -314,7 +315,7 @@ class ForeignPages:
         return lease
 
     def _pool(self, lease: Lease, kind: int) -> int:
-        pool = lease.pools.get(PoolKind(kind)) if kind in tuple(PoolKind) else None
+        pool = lease.pools.get(kind)
         if pool is None:
             raise BadMessageError(f"pool kind {kind}: accepted is 0 or 1")
         return pool

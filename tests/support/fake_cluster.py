@@ -125,7 +125,8 @@ class FakeCluster:
     def _knobs(name: str, knobs: dict[str, Any]) -> dict[str, Any]:
         """``only_a={...}`` holds for node a alone."""
         common = {key: value for key, value in knobs.items() if not key.startswith("only_")}
-        return common | knobs.get(f"only_{name}", {})
+        own: dict[str, Any] = knobs.get(f"only_{name}", {})
+        return common | own
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
