@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ramster.errors import BadMessageError
 from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX, SPILL_PAGES_MAX
-from ramster.rpc import columns, convert
+from ramster.rpc import convert
 from ramster.transport import (
     SPILL_PAYLOAD_BYTES_MAX,
     FetchReply,
@@ -148,18 +148,6 @@ def test_heartbeats_survive_the_wire(one: int, two: int, three: int) -> None:
     reply = HeartbeatReply(incarnation=one, room_bytes=two, foreign_pages=three)
     data = convert.encode_heartbeat_reply(reply)
     assert convert.heartbeat_reply_of(convert.parse(control_pb2.HeartbeatReply, data)) == reply
-
-
-def test_columns_are_little_endian_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    column = array("Q", [1, 2**40])
-    assert columns.column_bytes(column) == bytes.fromhex("0100000000000000 0000000000010000")
-    assert columns.words(columns.column_bytes(column), "keys", 2) == column
-    assert columns.column_bytes(array("H", [258])) == b"\x02\x01"
-    # A big-endian machine holds the same bytes as other numbers, and swaps them on both ways.
-    monkeypatch.setattr(columns, "SWAPPED", True)
-    assert columns.column_bytes(array("H", [258])) == b"\x01\x02"
-    assert columns.words(columns.column_bytes(column), "keys", 2) == column
-    assert column == array("Q", [1, 2**40])
 
 
 # -- what is not believed
