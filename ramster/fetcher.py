@@ -61,6 +61,8 @@ class _Row(NamedTuple):
     position: int
     name: tuple[int, int, int]
     """(where, key, generation): one copy elsewhere, ever."""
+    place: Place
+    """What ``where`` stood for when the get looked; the table may forget it meanwhile."""
 
 
 @dataclass(slots=True)
@@ -145,7 +147,9 @@ class Fetcher:
             groups: dict[int, list[_Row]] = {}
             for row, where in enumerate(away.wheres):
                 name = (where, away.keys[row], away.generations[row])
-                groups.setdefault(where, []).append(_Row(away.positions[row], name))
+                groups.setdefault(where, []).append(
+                    _Row(away.positions[row], name, self._table.place(where))
+                )
             parts = [
                 self._complete_group(get, where, some, window) for where, some in groups.items()
             ]
@@ -206,8 +210,7 @@ class Fetcher:
                 async with asyncio.timeout(max(0.0, get.deadline - self._clock.now())):
                     blob = await asyncio.shield(future)
             except TimeoutError:
-                place = self._table.place(row.name[0])
-                again += self._lose_all(get, [row], place, self._no_answer(place.lenders[0]))
+                again += self._lose_all(get, [row], self._no_answer(row.place.lenders[0]))
                 continue
             if blob is None:
                 again.append(row.position)
@@ -222,7 +225,7 @@ class Fetcher:
     async def _fetch(
         self, get: PendingGet, where: int, wanted: list[_Row], window: int
     ) -> list[int]:
-        place = self._table.place(where)
+        place = wanted[0].place
         lender = place.lenders[0]
         names = [row.name for row in wanted]
         names += self._neighbours(get, where, wanted[-1], window)
@@ -243,29 +246,29 @@ class Fetcher:
                 if isinstance(blob, Blob):
                     futures[name].set_result(blob)
         except UnknownLeaseError as error:
-            return self._lose_all(get, wanted, place, str(error))
+            return self._lose_all(get, wanted, str(error))
         except PeerTimeoutError:
-            return self._lose_all(get, wanted, place, self._no_answer(lender))
+            return self._lose_all(get, wanted, self._no_answer(lender))
         except PeerError as error:
-            return self._lose_all(get, wanted, place, str(error))
+            return self._lose_all(get, wanted, str(error))
         finally:
             for name, future in futures.items():
                 del self._on_their_way[name]
                 if not future.done():
                     future.set_result(None)
-        return self._take(get, where, place, wanted, blobs)
+        return self._take(get, where, wanted, blobs)
 
     def _take(
         self,
         get: PendingGet,
         where: int,
-        place: Place,
         wanted: list[_Row],
         blobs: dict[tuple[int, int, int], Blob | int],
     ) -> list[int]:
         """Restore what was asked for, keep what was read ahead; returns positions to look at
         again.
         """
+        holder = wanted[0].place.lenders[0].node
         again: list[int] = []
         arrived: list[tuple[_Row, Blob]] = []
         for row in wanted:
@@ -275,14 +278,14 @@ class Fetcher:
             elif blob == BLOB_LEFT_OUT:
                 again.append(row.position)
             elif self._is_stub(get, row):
-                self._lose(get, row, place, f"{place.lenders[0].node} does not have it any more")
+                self._lose(get, row, f"{holder} does not have it any more")
             else:
                 again.append(row.position)
         for blob in blobs.values():
             if isinstance(blob, Blob):
                 self.buffer.put(where, blob)
         if not arrived and len(again) == len(wanted) and not self._changed(get, wanted):
-            return self._lose_all(get, wanted, place, f"{place.lenders[0].node} leaves it out")
+            return self._lose_all(get, wanted, f"{holder} leaves it out")
         return again + self._restore(get, arrived)
 
     async def _ask(self, lender: Lender, request: FetchRequest, deadline: float) -> FetchReply:
@@ -380,26 +383,22 @@ class Fetcher:
                 again.append(row.position)
             else:
                 self._counters.pages_corrupt += 1
-                place = self._table.place(row.name[0])
-                self._lose(
-                    get, row, place, f"the copy of {place.lenders[0].node} fails its checksum"
-                )
+                holder = row.place.lenders[0].node
+                self._lose(get, row, f"the copy of {holder} fails its checksum")
         return again
 
-    def _lose_all(
-        self, get: PendingGet, wanted: list[_Row], place: Place, reason: str
-    ) -> list[int]:
+    def _lose_all(self, get: PendingGet, wanted: list[_Row], reason: str) -> list[int]:
         """The pages cannot be had. Those that changed meanwhile are looked at again."""
         again: list[int] = []
         for row in wanted:
             if self._is_stub(get, row):
-                self._lose(get, row, place, reason)
+                self._lose(get, row, reason)
             else:
                 again.append(row.position)
         return again
 
-    def _lose(self, get: PendingGet, row: _Row, place: Place, reason: str) -> None:
-        if place.kind is PoolKind.EPHEMERAL:
+    def _lose(self, get: PendingGet, row: _Row, reason: str) -> None:
+        if row.place.kind is PoolKind.EPHEMERAL:
             # A miss. The flush removes the stub and, if there still is one, the copy.
             self._counters.ephemeral_lost += 1
             get.states[row.position] = PageState.ABSENT

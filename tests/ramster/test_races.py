@@ -323,6 +323,26 @@ def test_a_page_is_overwritten_while_its_lender_does_not_answer() -> None:
     run(main())
 
 
+def test_a_lenders_number_is_forgotten_under_a_get_that_waits_for_it() -> None:
+    async def main() -> None:
+        async with pair(
+            readahead_pages=0, fetch_deadline_s=60.0, dead_after_s=70.0, lease_s=80.0
+        ) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool, gone = await away(cluster)
+            gate = Gate(cluster, "fetch")
+            gets = [asyncio.create_task(a.get(pool, gone[0])) for _ in range(3)]
+            await until(lambda: gate.waiting)
+            await b.crash()
+            await b.start()
+            await until(lambda: a.counters.lenders_gone == 1)
+            await a.store.flush_object(pool, 1)
+            await until(lambda: len(a.cluster._table) == 0, within_s=30)
+            assert await asyncio.gather(*gets) == [None] * 3
+
+    run(main())
+
+
 def test_a_lender_restarts_under_its_name() -> None:
     """Checklist 55: its pages are lost, and nothing it is asked for is taken for them."""
 
