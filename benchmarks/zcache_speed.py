@@ -6,9 +6,10 @@ Pages are cut from real files: by default the standard library's sources and sha
 the pages from each. Every round measures every operation once, one after the other; printed are
 medians over rounds, and for operations that should be short also the longest single call.
 
-What makes a number meaningless: other load on the machine; data unlike yours (``--data``); a
-comparison of numbers from different runs, because bare LZ4 alone varies by a third from run to run
-on a shared machine.
+Times are CPU time of the thread, user and system, so that waiting for a CPU does not count; still,
+other load slows memory and caches for all. What makes a number meaningless: data unlike yours
+(``--data``); a comparison of numbers from different runs, because bare LZ4 alone varies by a third
+from run to run on a shared machine.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ def cut(files: list[Path], pages: int) -> bytes:
 
 
 def timed(body: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     body()
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def drain(calls: Iterator[object]) -> None:
@@ -101,21 +102,21 @@ def one_round(data: bytes) -> tuple[dict[str, float], dict[str, float]]:
     }
     longest = {"begin_spill(256 KiB)": 0.0, "cancel_spill": 0.0, "compact(8)": 0.0, "stats": 0.0}
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.thread_time()
         ticket = cache.begin_spill(256 * 1024)
         longest["begin_spill(256 KiB)"] = max(
-            longest["begin_spill(256 KiB)"], time.perf_counter() - start
+            longest["begin_spill(256 KiB)"], time.thread_time() - start
         )
         assert ticket is not None
-        start = time.perf_counter()
+        start = time.thread_time()
         cache.cancel_spill(ticket)
-        longest["cancel_spill"] = max(longest["cancel_spill"], time.perf_counter() - start)
+        longest["cancel_spill"] = max(longest["cancel_spill"], time.thread_time() - start)
     for n in range(0, pages, 2):
         cache.flush(pool, 1, n)
     while True:
-        start = time.perf_counter()
+        start = time.thread_time()
         freed = cache.compact(8)
-        longest["compact(8)"] = max(longest["compact(8)"], time.perf_counter() - start)
+        longest["compact(8)"] = max(longest["compact(8)"], time.thread_time() - start)
         if not freed:
             break
     longest["stats"] = timed(cache.stats)

@@ -104,7 +104,8 @@ class CacheContract(Protocol):
 
         Raises CacheFullError or PoorCompressionError when nothing was stored: then the handle is
         absent, or, with ``keep_old``, what it was before (for block devices, whose refused write
-        leaves the old content readable). Raises NoSuchPoolError, BadHandleError. In a frozen cache
+        leaves the old content readable; an ephemeral page may vanish all the same). Raises
+        NoSuchPoolError, BadHandleError. In a frozen cache
         a put is a flush.
         """
 
@@ -163,7 +164,10 @@ class CacheContract(Protocol):
         """(start, length, stored?) runs in pages that cover start..stop; away counts as stored."""
 
     def freeze(self, frozen: bool = True) -> None:
-        """Stop (or resume) storing: each put becomes a flush of its handle and is counted."""
+        """Stop (or resume) storing: each put becomes a flush of its handle and is counted.
+
+        A frozen cache takes no foreign blob and lets no away page come home.
+        """
 
     # -- spilling: pages leave ---------------------------------------------------------------------
 
@@ -232,11 +236,11 @@ class CacheContract(Protocol):
     def scan_away(
         self, where: int, *, cursor: int = 0, pages_max: int = 4096
     ) -> tuple[list[tuple[int, int, int]], AwayPages, int]:
-        """Pages away at ``where``: handles (pool id, object id, index), their columns, and the next
-        cursor.
+        """Pages away at ``where``: (pool id, object id, index), their columns, the next cursor.
 
-        The cursor is 0 when the scan is complete. Pages that come and go during a scan may be
-        missed or seen twice; pages that stay are seen.
+        The cursor is 0 when the scan is complete. A call looks at a bounded part of the cache, so
+        it may return fewer pages than asked for, or none, with more to come. Pages that come and go
+        during a scan may be missed or seen twice; pages that stay are seen.
         """
 
     # -- lending: pages of other nodes -------------------------------------------------------------
@@ -247,8 +251,9 @@ class CacheContract(Protocol):
         A blob replaces one of a lower generation under its key; one of an equal or higher
         generation makes it STALE. Nothing in a blob is interpreted; lengths (1..4096) and checksums
         are verified. SAME is accepted as an encoding with a blob of 8 bytes, and stored like any
-        other. Own pages come first: a foreign persistent page never takes a frame above the high
-        watermark.
+        other. Own pages come first: no foreign page takes a frame above the high watermark, and
+        nothing is dropped for one. Raises NoSuchPoolError, and BadHandleError for columns that do
+        not agree in length; then nothing was stored.
         """
 
     def read_adopted(

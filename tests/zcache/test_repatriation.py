@@ -247,3 +247,34 @@ def test_a_page_that_changes_while_its_blob_is_decoded_is_stale(
     assert into == b"\xee" * PAGE_SIZE + text_page(1)
     assert cache.get(pool, 1, 0) == text_page(9)
     cache.verify()
+
+
+def test_a_frozen_cache_lets_no_page_come_home(make_cache: MakeCache) -> None:
+    """Behaviour 25: nothing is stored while frozen; pages are still decoded for their readers."""
+    cache, pool, blobs = gone(make_cache, 2)
+    cache.freeze()
+    into = bytearray(2 * PAGE_SIZE)
+    assert cache.restore_many(pool, 1, range(2), blobs, into, install=True) == bytes(2)
+    assert into == text_page(0) + text_page(1)
+    assert cache.stats().pages_away == 2
+
+
+def test_a_scan_of_a_large_cache_comes_in_bounded_steps(make_cache: MakeCache) -> None:
+    cache = make_cache(frames=4096)
+    pool = cache.create_pool(PERSISTENT)
+    zeros = bytes(1000 * PAGE_SIZE)
+    for start in range(0, 70_000, 1000):
+        cache.put_many(pool, 2, range(start, start + 1000), zeros)
+    cache.put(pool, 1, 3, text_page(1))
+    spill_all(cache, where=5)
+    steps = cursor = 0
+    handles = []
+    while True:
+        more, _, cursor = cache.scan_away(5, cursor=cursor)
+        handles += more
+        steps += 1
+        if not cursor:
+            break
+    assert handles == [(pool, 1, 3)]
+    assert steps == 2
+    assert cache.forget_where(5, PERSISTENT) == 1
