@@ -23,6 +23,7 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", help="configuration file (TOML); also RAMSTER_CONFIG"
     )
+    parser.usage = "%(prog)s [--config FILE] [flags as below]"
     parser.epilog = (
         "Each flag is also a key of the file (pool_limit for --pool-limit) and a variable "
         "(RAMSTER_POOL_LIMIT; a list is separated by commas). Flags win over the environment, the "

@@ -23,13 +23,10 @@ WITHOUT_A_TEST = {
     "__init__.py": "packages' front doors: tests/rules/test_exports.py",
     "__main__.py": "tests/ramster/test_cli.py runs it",
     "_version.py": "a constant",
-    "zcache/contract.py": "an interface; every test of the cache is a test of it",
     "ramster/transport.py": "an interface and values; tested with what implements and uses them",
     "ramster/counters.py": "counters; raised and tested where things happen",
     "ramster/snapshot.py": "values; tests/ramster/test_cluster.py and test_figures.py",
     "ramster/limits.py": "constants",
-    "ramster/demo/progress.py": "output on a terminal; tests/ramster/demo/test_run.py runs it",
-    "ramster/demo/report.py": "tests/ramster/demo/test_run.py reads both of its forms",
     "ramster/commands/demo.py": "tests/ramster/demo/test_run.py and test_cli.py run it",
 }
 """Modules without a test file of their own, and why."""
