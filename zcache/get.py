@@ -19,7 +19,15 @@ from zcache.index import Pool
 from zcache.page import PAGE_SIZE, AwayPage, AwayPages, GetFree, PageState
 from zcache.page_table import AWAY, ENCODING_MASK, REFERENCED, SAME_FILLED, STATE_MASK
 
-__all__ = ["Found", "frees", "read_freeing", "read_one", "read_run"]
+__all__ = [
+    "Found",
+    "count_corrupt",
+    "decode_into",
+    "frees",
+    "read_freeing",
+    "read_one",
+    "read_run",
+]
 
 Found = tuple[int, int, int, bytes]
 """A page to be decoded: position in the batch, encoding, checksum, blob."""

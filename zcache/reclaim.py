@@ -16,7 +16,14 @@ from typing import Final
 from zcache.entries import Entries
 from zcache.page_table import FOREIGN, REFERENCED, queue_of
 
-__all__ = ["PASSES_MAX", "coldest", "drop_above_limits", "store_with_room"]
+__all__ = [
+    "PASSES_MAX",
+    "coldest",
+    "drop_above_limits",
+    "drop_coldest_ephemeral",
+    "drop_ephemeral",
+    "store_with_room",
+]
 
 PASSES_MAX: Final = 1024
 """Pages that one call passes over at most; after that a bit no longer protects."""
