@@ -151,6 +151,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Drop the socket and cancel requests under way."""
+        self._idle.clear()
         for worker in self._workers:
             worker.cancel()
         if self._transport is not None:
@@ -304,6 +305,7 @@ class Connection(asyncio.BufferedProtocol):
         self._make_room()
         self._wake_worker()
         if self._last_request_read:
+            self._pause_reading()  # whatever follows a goodbye is nothing to us
             self._settle()
 
     def _read_refused(self, request: Request) -> None:
@@ -345,7 +347,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _resume_reading(self) -> None:
         """Go on with what was read before the pause, and with the socket if that was little."""
-        if not self._reading_paused or self._is_full() or self._lost:
+        if not self._reading_paused or self._last_request_read or self._lost or self._is_full():
             return
         self._reading_paused = False
         if self._responder is not None and self._transport is not None:

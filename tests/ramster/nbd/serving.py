@@ -42,13 +42,17 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T], timeout_s: float = 60) -> T:
-    """Run a test's coroutine; a hang becomes a TimeoutError."""
+    """Run a test's coroutine; a hang and an exception in a callback fail it."""
+    lost: list[dict[str, Any]] = []
 
     async def bounded() -> T:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
         async with asyncio.timeout(timeout_s):
             return await work
 
-    return asyncio.run(bounded())
+    result = asyncio.run(bounded())
+    assert not lost, lost
+    return result
 
 
 async def until(condition: Any, timeout_s: float = 10) -> None:

@@ -162,6 +162,24 @@ def test_goodbye_waits_for_the_requests_before_it() -> None:
     run(scenario())
 
 
+def test_a_client_that_talks_on_after_goodbye_still_gets_its_replies() -> None:
+    async def scenario() -> None:
+        async with serving() as served:
+            client = await RawClient.transmitting(served.url)
+            served.store.gate.clear()
+            client.send(Command.READ, 0, 4096, cookie=1)
+            client.send(Command.DISC)
+            client.writer.write(b"and another thing " * 60_000)
+            await until(lambda: served.store.waiting == ["get_many"])
+            for _ in range(100):
+                await asyncio.sleep(0)
+            served.store.gate.set()
+            assert (await client.reply(4096))[0] == 1
+            client.abort()
+
+    run(scenario())
+
+
 def test_a_client_that_only_stops_sending_still_gets_its_replies() -> None:
     async def scenario() -> None:
         async with serving() as served:

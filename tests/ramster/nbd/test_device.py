@@ -190,18 +190,17 @@ def test_a_cancelled_request_gives_its_pages_free() -> None:
 def test_a_refused_write_leaves_the_old_content_readable() -> None:
     async def scenario() -> None:
         noise = random.Random(4)
-        device, _ = make(size=2**20, pool_bytes=16 * PAGE_SIZE)
-        old = noise.randbytes(8 * PAGE_SIZE)
+        device, store = make(size=2**20, pool_bytes=16 * PAGE_SIZE)
+        old = b"text that compresses well " * 158
         await device.write(0, old)
         with pytest.raises(StoreFullError):
-            await device.write(8 * PAGE_SIZE, noise.randbytes(100 * PAGE_SIZE))
-        assert await content(device, 0, len(old)) == old
-        with pytest.raises(StoreFullError):
-            await device.write(0, noise.randbytes(200 * PAGE_SIZE))
-        found = await content(device, 0, len(old))
-        for at in range(0, len(old), PAGE_SIZE):
-            assert found[at : at + PAGE_SIZE] != bytes(PAGE_SIZE)
+            await device.write(PAGE_SIZE, noise.randbytes(100 * PAGE_SIZE))
+        for offset, payload in ((0, noise.randbytes(PAGE_SIZE)), (5, noise.randbytes(4000))):
+            with pytest.raises(StoreFullError):
+                await device.write(offset, payload)
+            assert await content(device, 0, len(old)) == old
         assert device.claims == 0
+        store.cache.verify()
 
     run(scenario())
 

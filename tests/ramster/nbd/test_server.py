@@ -187,6 +187,21 @@ def test_closing_does_not_wait_for_silent_half_open_or_deaf_clients() -> None:
     run(scenario())
 
 
+def test_closing_without_any_patience_is_orderly() -> None:
+    async def scenario() -> None:
+        async with serving(limits=NbdLimits(close_timeout_s=0)) as served:
+            clients = [await RawClient.transmitting(served.url) for _ in range(3)]
+            for client in clients:
+                client.send(Command.FLUSH)
+                assert (await client.reply())[1] == 0
+            await served.server.close()
+            assert served.server.snapshot().connections_open == 0
+            for client in clients:
+                await client.close()
+
+    run(scenario())
+
+
 def test_closing_twice_and_before_anything_was_started_is_harmless() -> None:
     async def scenario() -> None:
         local, pool = make_store()
