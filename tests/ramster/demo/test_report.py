@@ -76,7 +76,7 @@ def test_json_and_table_say_the_same(report: DemoReport) -> None:
     lines = [line.split() for line in table.splitlines()]
     assert ["node", "n", "here", "11", "79", "%"] in lines
     assert ["node", "b", "at", "a", "peer", "3", "21", "%"] in lines
-    assert "write 56.0 KiB 0.1 MB/s 28 1.0 ms 1.0 ms".split() in lines
+    assert ["write", "56.0", "KiB", "0.1", "MB/s", "28", "1.0", "ms", "1.0", "ms"] in lines
     assert "  local hits: 4\n  remote hits: 8\n  wrong pages: 0\n  failed requests: 0" in table
 
 
