@@ -251,7 +251,7 @@ def test_a_node_within_pool_limit_plus_128_mib_survives_being_filled(
         export="disk=1GiB",
     )
     node.wait_healthy()
-    with pytest.raises(OSError, match="no (room|frame)") as refused:
+    with pytest.raises(OSError, match=r"no (room|frame)") as refused:
         fill(node.nbd_url, "disk", range(4 * pool_mib * 256), 1)
     assert refused.value.errno == errno.ENOSPC
     stored = node.stats()["pages"]["local"]
@@ -266,7 +266,7 @@ def test_a_full_cluster_refuses_and_keeps_what_it_has(containers: ContainerClust
     owner = start_owner(containers, ["east", "west"], put_wait="1")
     containers.wait_healthy()
     wait_until(lambda: peer_states(owner) == {"east": "alive", "west": "alive"}, "peers alive")
-    with pytest.raises(OSError, match="no (room|frame)") as refused:
+    with pytest.raises(OSError, match=r"no (room|frame)") as refused:
         fill(owner.nbd_url, "disk", range(4 * PAGES), 1)
     assert refused.value.errno == errno.ENOSPC
     stored = owner.stats()["pages"]["own"]
