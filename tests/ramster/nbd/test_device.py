@@ -191,10 +191,10 @@ def test_a_refused_write_leaves_the_old_content_readable() -> None:
     async def scenario() -> None:
         noise = random.Random(4)
         device, store = make(size=2**20, pool_bytes=16 * PAGE_SIZE)
-        old = b"text that compresses well " * 158
+        old = (b"text that compresses well " * 400)[: 2 * PAGE_SIZE]  # two pages in one frame
         await device.write(0, old)
         with pytest.raises(StoreFullError):
-            await device.write(PAGE_SIZE, noise.randbytes(100 * PAGE_SIZE))
+            await device.write(2 * PAGE_SIZE, noise.randbytes(100 * PAGE_SIZE))
         for offset, payload in ((0, noise.randbytes(PAGE_SIZE)), (5, noise.randbytes(4000))):
             with pytest.raises(StoreFullError):
                 await device.write(offset, payload)
