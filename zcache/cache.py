@@ -14,8 +14,9 @@ get in between.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from uuid import UUID
 
 from zcache import gauges, verify
@@ -115,19 +116,27 @@ class Cache:
         with self._lock:
             return self._entries.index.pool_pages(pool_id)
 
+    def empty_pool(self, pool_id: int, pages_max: int) -> int:
+        """See ``CacheContract.empty_pool``."""
+        index = self._entries.index
+        with self._lock:
+            pool = index.any_pool(pool_id)
+            return self._drop_all(islice(index.walk_pool(pool), pages_max))
+
     def destroy_pool(self, pool_id: int) -> int:
         """See ``CacheContract.destroy_pool``."""
-        entries = self._entries
+        index = self._entries.index
         with self._lock:
-            pool = entries.index.remove_pool(pool_id)
-            entries.note_peaks()
-            removed = 0
-            for page_object in list(pool.objects.values()):
-                for entry in list(entries.index.walk(page_object, 0, INDEX_MAX + 1)):
-                    entries.drop(entry)
-                    removed += 1
-            entries.table.shrink_if_empty()
-            return removed
+            return self._drop_all(index.walk_pool(index.remove_pool(pool_id)))
+
+    def _drop_all(self, found: Iterable[int]) -> int:
+        """Drop entries; returns how many. The caller holds the lock."""
+        self._entries.note_peaks()
+        dropping = list(found)  # dropping changes what is walked over
+        for entry in dropping:
+            self._entries.drop(entry)
+        self._entries.table.shrink_if_empty()
+        return len(dropping)
 
     # -- pages -------------------------------------------------------------------------------------
 
@@ -250,7 +259,15 @@ class Cache:
             entries.counters.flushes_found += 1
             return True
 
-    def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
+    def flush_range(
+        self,
+        pool_id: int,
+        object_id: int,
+        start: int,
+        stop: int,
+        *,
+        pages_max: int | None = None,
+    ) -> int:
         """See ``CacheContract.flush_range``."""
         check_handle(object_id, 0)
         entries = self._entries
@@ -259,14 +276,12 @@ class Cache:
             page_object = pool.objects.get(object_id)
             if page_object is None:
                 return 0
-            entries.note_peaks()
-            found = list(entries.index.walk(page_object, start, stop))
-            for entry in found:
-                entries.drop(entry)
-            entries.counters.flushes += len(found)
-            entries.counters.flushes_found += len(found)
-            entries.table.shrink_if_empty()
-            return len(found)
+            removed = self._drop_all(
+                islice(entries.index.walk(page_object, start, stop), pages_max)
+            )
+            entries.counters.flushes += removed
+            entries.counters.flushes_found += removed
+            return removed
 
     def flush_object(self, pool_id: int, object_id: int) -> int:
         """See ``CacheContract.flush_object``."""
@@ -278,13 +293,8 @@ class Cache:
             page_object = pool.objects.get(object_id)
             if page_object is None:
                 return 0
-            entries.note_peaks()
             entries.counters.object_flushes_found += 1
-            found = list(entries.index.walk(page_object, 0, INDEX_MAX + 1))
-            for entry in found:
-                entries.drop(entry)
-            entries.table.shrink_if_empty()
-            return len(found)
+            return self._drop_all(entries.index.walk(page_object, 0, INDEX_MAX + 1))
 
     def extents(
         self, pool_id: int, object_id: int, start: int, stop: int

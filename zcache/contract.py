@@ -82,11 +82,19 @@ class CacheContract(Protocol):
     def pool_pages(self, pool_id: int) -> int:
         """Pages of a pool, in any state; own and foreign pools. Raises NoSuchPoolError."""
 
+    def empty_pool(self, pool_id: int, pages_max: int) -> int:
+        """Remove up to ``pages_max`` pages of a pool, own or foreign; returns how many.
+
+        Fewer than ``pages_max`` means that none is left: how a large pool is emptied in slices,
+        with others in between, before it is destroyed. Raises NoSuchPoolError.
+        """
+
     def destroy_pool(self, pool_id: int) -> int:
         """Remove a pool and all its pages; returns how many. Later operations on the id are
         refused.
 
-        Waits for operations under way. Raises NoSuchPoolError.
+        Waits for operations under way, and takes a few microseconds a page (see ``empty_pool``).
+        Raises NoSuchPoolError.
         """
 
     # -- pages -------------------------------------------------------------------------------------
@@ -152,11 +160,26 @@ class CacheContract(Protocol):
     def flush(self, pool_id: int, object_id: int, index: int) -> bool:
         """Remove one page; True if there was one (here or away)."""
 
-    def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
-        """Remove pages with start <= index < stop; returns how many. Costs by page, not range."""
+    def flush_range(
+        self,
+        pool_id: int,
+        object_id: int,
+        start: int,
+        stop: int,
+        *,
+        pages_max: int | None = None,
+    ) -> int:
+        """Remove pages with start <= index < stop; returns how many. Costs by page, not range.
+
+        With ``pages_max`` the lowest so many, so that callers can let others in between: fewer
+        removed than that means that none is left.
+        """
 
     def flush_object(self, pool_id: int, object_id: int) -> int:
-        """Remove every page of the object, and the object; returns how many."""
+        """Remove every page of the object, and the object; returns how many.
+
+        Takes a few microseconds a page; ``flush_range`` does the same in slices.
+        """
 
     def extents(
         self, pool_id: int, object_id: int, start: int, stop: int

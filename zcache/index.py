@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from zcache.errors import NoSuchPoolError, PoolTableFullError
-from zcache.page import PoolKind
+from zcache.page import INDEX_MAX, PoolKind
 from zcache.page_table import FOREIGN, PERSISTENT
 
 __all__ = ["LEAF_COUNT", "Index", "PageObject", "Pool"]
@@ -115,18 +115,20 @@ class Index:
                 return pool
         raise NoSuchPoolError(pool_id)
 
-    def pool_pages(self, pool_id: int) -> int:
-        """Pages of a pool, own or foreign. Raises NoSuchPoolError."""
+    def any_pool(self, pool_id: int) -> Pool:
+        """The pool of an id, own or foreign. Raises NoSuchPoolError."""
         pool = self.pools[pool_id] if 0 <= pool_id < len(self.pools) else None
         if pool is None:
             raise NoSuchPoolError(pool_id)
-        return sum(page_object.pages for page_object in pool.objects.values())
+        return pool
+
+    def pool_pages(self, pool_id: int) -> int:
+        """Pages of a pool, own or foreign. Raises NoSuchPoolError."""
+        return sum(page_object.pages for page_object in self.any_pool(pool_id).objects.values())
 
     def remove_pool(self, pool_id: int) -> Pool:
         """Take a pool out of the table. Its objects are the caller's to remove."""
-        pool = self.pools[pool_id] if 0 <= pool_id < len(self.pools) else None
-        if pool is None:
-            raise NoSuchPoolError(pool_id)
+        pool = self.any_pool(pool_id)
         self.pools[pool_id] = None
         self.pool_count -= 1
         while self.pools and self.pools[-1] is None:
@@ -210,6 +212,11 @@ class Index:
             for entry in (leaf,) if isinstance(leaf, int) else leaf[:LEAF_SLOTS]:
                 if entry and start <= self._indexes[entry] < stop:
                     yield entry
+
+    def walk_pool(self, pool: Pool) -> Iterator[int]:
+        """Every entry of a pool, object by object."""
+        for page_object in pool.objects.values():
+            yield from self.walk(page_object, 0, INDEX_MAX + 1)
 
     def extents(
         self, pool: Pool, object_id: int, start: int, stop: int

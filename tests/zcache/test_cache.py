@@ -265,6 +265,40 @@ def test_flush_range_removes_what_lies_in_it(make_cache: MakeCache) -> None:
         assert [i for s, n, there in runs if there for i in range(s, s + n)] == stored
 
 
+def test_flush_range_in_slices_takes_the_lowest_pages_first(make_cache: MakeCache) -> None:
+    cache = make_cache()
+    pool = cache.create_pool(PERSISTENT)
+    rng = random.Random(3)
+    stored = sorted({*range(100, 300), *rng.sample(range(2**40), 100)})
+    cache.put_many(pool, 1, stored, ZERO * len(stored))
+    removed = []
+    while True:
+        removed.append(cache.flush_range(pool, 1, 0, 2**64, pages_max=64))
+        stored = stored[64:]
+        runs = cache.extents(pool, 1, 0, 2**64)
+        assert [i for s, n, there in runs if there for i in range(s, s + n)] == stored
+        if removed[-1] < 64:
+            break
+    assert removed == [64, 64, 64, 64, 44]
+    assert cache.stats().objects == 0
+
+
+def test_a_pool_is_emptied_in_slices(make_cache: MakeCache) -> None:
+    cache = make_cache()
+    own, foreign = cache.create_pool(PERSISTENT), cache.create_pool(PERSISTENT, foreign=True)
+    for object_id in range(3):
+        cache.put_many(own, object_id, range(50), b"".join(map(text_page, range(50))))
+    assert [cache.empty_pool(own, 60) for _ in range(4)] == [60, 60, 30, 0]
+    assert cache.pool_pages(own) == 0
+    assert cache.empty_pool(foreign, 10) == 0
+    cache.put(own, 1, 1, text_page(1))
+    assert cache.get(own, 1, 1) == text_page(1)
+    cache.destroy_pool(own)
+    with pytest.raises(NoSuchPoolError):
+        cache.empty_pool(own, 1)
+    cache.verify()
+
+
 def test_extents_cover_the_range_in_order(make_cache: MakeCache) -> None:
     cache = make_cache()
     pool = cache.create_pool(PERSISTENT)

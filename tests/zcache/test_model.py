@@ -221,6 +221,17 @@ class CacheModel(RuleBasedStateMachine):
         ]
         self.expect_removed(self.pools[pool].kind, removed, known)
 
+    @rule(data=st.data(), object_id=objects, pages_max=st.integers(1, 8))
+    def flush_range_in_slices(self, data: st.DataObject, object_id: int, pages_max: int) -> None:
+        pool = self.some_pool(data)
+        removed = pages_max
+        total = 0
+        while removed == pages_max:
+            removed = self.cache.flush_range(pool, object_id, 0, 2**64, pages_max=pages_max)
+            total += removed
+        known = [h for h in self.pages if h[:2] == (pool, object_id)]
+        self.expect_removed(self.pools[pool].kind, total, known)
+
     @rule(data=st.data(), object_id=objects)
     def flush_object(self, data: st.DataObject, object_id: int) -> None:
         pool = self.some_pool(data)
