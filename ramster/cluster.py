@@ -11,6 +11,7 @@ that are handed in.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
@@ -118,6 +119,7 @@ class Cluster:
         """Begin to keep in touch with peers, to spill and to sweep; returns at once."""
         self.tasks.spawn(self._spiller.run(), "spiller")
         self.tasks.spawn(self._sweep(), "sweep")
+        self.tasks.spawn(self._free_ended(), "ended leases")
         self.tasks.spawn(self._peers.watch(), "watch")
         for address in self.config.peers:
             self.tasks.spawn(self._peers.keep_in_touch(address), f"peer {address}")
@@ -204,6 +206,15 @@ class Cluster:
             self._flusher.drain()
             self._table.forget_unused(self._cache.stats().away_by_where)
             await self._clock.sleep(min(SWEEP_INTERVAL_MAX_S, self.config.lease_s / 8))
+
+    async def _free_ended(self) -> None:
+        """Free the pages of leases that ended, a slice at a time, for ever."""
+        while True:
+            await self._foreign.ended.wait()
+            self._foreign.free_ended()
+            self._spiller.poke()
+            self._room.wake()
+            await asyncio.sleep(0)
 
     # -- figures
     # -------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from ramster.counters import ClusterCounters
 from ramster.errors import StoreClosedError, StoreFullError
 from ramster.fetcher import Fetcher, PendingGet
 from ramster.flusher import Flusher
+from ramster.removal import remove_object, remove_pool, remove_range
 from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue
 from ramster.spiller import Spiller
 from ramster.store import check_payload, check_target
@@ -89,9 +90,7 @@ class ClusterStore:
     async def destroy_pool(self, pool_id: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        removed = self._cache.destroy_pool(pool_id)
-        self._gave_up_copies()
-        return removed
+        return await remove_pool(self._cache, pool_id, self._gave_up_copies)
 
     # -- put
     # -------------------------------------------------------------------------------------------
@@ -214,16 +213,14 @@ class ClusterStore:
     async def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        removed = self._cache.flush_range(pool_id, object_id, start, stop)
-        self._gave_up_copies()
-        return removed
+        return await remove_range(
+            self._cache, pool_id, object_id, start, stop, self._gave_up_copies
+        )
 
     async def flush_object(self, pool_id: int, object_id: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        removed = self._cache.flush_object(pool_id, object_id)
-        self._gave_up_copies()
-        return removed
+        return await remove_object(self._cache, pool_id, object_id, self._gave_up_copies)
 
     def extents(
         self, pool_id: int, object_id: int, start: int, stop: int

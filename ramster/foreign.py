@@ -11,9 +11,10 @@ pages only: they are looked up in the pools of its lease.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from array import array
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from random import Random
 
@@ -30,6 +31,7 @@ from ramster.limits import (
     SPILL_PAGES_MAX,
     SPILL_WINDOW,
 )
+from ramster.removal import SLICE_PAGES
 from ramster.transport import (
     PROTOCOL_VERSION,
     SPILL_PAYLOAD_BYTES_MAX,
@@ -106,6 +108,10 @@ class ForeignPages:
         self._leases: dict[int, Lease] = {}
         self._by_owner: dict[str, Lease] = {}
         self._superseded: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._ended: deque[int] = deque()
+        """Pools of leases that ended, still to be emptied."""
+        self.ended = asyncio.Event()
+        """Set while there are such pools: time to call ``free_ended``."""
 
     @property
     def leases(self) -> list[Lease]:
@@ -302,10 +308,27 @@ class ForeignPages:
         return len(ended)
 
     def _end(self, lease: Lease) -> None:
+        """Let nobody reach a lease's pages any more; the first of them are freed at once."""
         del self._leases[lease.number]
         del self._by_owner[lease.owner]
-        for pool in lease.pools.values():
-            self._cache.destroy_pool(pool)
+        self._ended.extend(lease.pools.values())
+        if not self.free_ended():
+            self.ended.set()
+
+    def free_ended(self, pages_max: int = SLICE_PAGES) -> bool:
+        """Free some pages of leases that ended; True if there are no more.
+
+        A slice at a time, because a lease may hold a million pages and the owners of other
+        leases are to be answered in between.
+        """
+        while self._ended:
+            removed = self._cache.empty_pool(self._ended[0], pages_max)
+            pages_max -= removed
+            if pages_max <= 0:
+                return False
+            self._cache.destroy_pool(self._ended.popleft())
+        self.ended.clear()
+        return True
 
     def _renew(self, number: int) -> Lease:
         lease = self._leases.get(number)

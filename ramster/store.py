@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ramster.errors import PageLostError, StoreClosedError, StoreFullError
+from ramster.removal import remove_object, remove_pool, remove_range
 from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue
 from zcache import (
     PAGE_SIZE,
@@ -147,9 +148,7 @@ class LocalStore:
     async def destroy_pool(self, pool_id: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        removed = self._cache.destroy_pool(pool_id)
-        self._room.wake()
-        return removed
+        return await remove_pool(self._cache, pool_id, self._room.wake)
 
     async def put_many(
         self,
@@ -224,16 +223,12 @@ class LocalStore:
     async def flush_range(self, pool_id: int, object_id: int, start: int, stop: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        removed = self._cache.flush_range(pool_id, object_id, start, stop)
-        self._room.wake()
-        return removed
+        return await remove_range(self._cache, pool_id, object_id, start, stop, self._room.wake)
 
     async def flush_object(self, pool_id: int, object_id: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        removed = self._cache.flush_object(pool_id, object_id)
-        self._room.wake()
-        return removed
+        return await remove_object(self._cache, pool_id, object_id, self._room.wake)
 
     def extents(
         self, pool_id: int, object_id: int, start: int, stop: int

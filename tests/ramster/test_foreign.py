@@ -17,6 +17,7 @@ from ramster.counters import ClusterCounters
 from ramster.errors import BadMessageError, PeerRefusedError, UnknownLeaseError
 from ramster.foreign import ForeignPages
 from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX
+from ramster.removal import SLICE_PAGES
 from ramster.transport import (
     SPILL_PAYLOAD_BYTES_MAX,
     FetchRequest,
@@ -219,6 +220,26 @@ def test_a_lease_ends_after_its_time_without_a_word_and_frees_its_pages() -> Non
     assert lender.counters.leases_expired == 2
     with pytest.raises(UnknownLeaseError):
         lender.handler.on_heartbeat(Heartbeat(lease=a, incarnation=1))
+    lender.cache.verify()
+
+
+def test_a_large_lease_is_freed_in_slices_and_reachable_by_nobody_meanwhile() -> None:
+    lender = Lending()
+    former = lender.hello("a", incarnation=1)
+    for start in range(0, 1500, 500):
+        lender.spill(former, [blob(i, length=40) for i in range(start, start + 500)])
+    lease = lender.hello("a", incarnation=2)
+    assert lender.pages == 1500 - SLICE_PAGES
+    assert lender.handler.ended.is_set()
+    with pytest.raises(UnknownLeaseError):
+        lender.fetch(former, (1400, 1))
+    lender.spill(lease, [blob(i, 2, length=40) for i in range(100)])
+    assert not lender.handler.free_ended()
+    assert lender.pages == 1500 - 2 * SLICE_PAGES + 100
+    assert lender.handler.free_ended()
+    assert not lender.handler.ended.is_set()
+    assert lender.pages == 100
+    assert lender.cache.stats().pools == 2
     lender.cache.verify()
 
 
