@@ -115,6 +115,8 @@ def test_ended_from_outside_it_takes_its_nodes_along(number: signal.Signals) -> 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background of a shell ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as demo:
         assert demo.stderr is not None
         while "write" not in demo.stderr.readline():
