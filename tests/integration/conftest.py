@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,15 +20,27 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The Docker engine; without one a test is skipped, or fails where containers are required."""
+    client, reason = _connect()
+    if client is None:
+        if os.environ.get("RAMSTER_REQUIRE_CONTAINERS") == "1":
+            pytest.fail(f"containers are required and there is no Docker engine: {reason}")
+        pytest.skip(f"no Docker engine: {reason}")
+    yield client
+    client.close()
+
+
+def _connect() -> tuple[docker.DockerClient | None, str]:
     try:
         client = docker.from_env()
         client.ping()
+        return client, ""
     except docker.errors.DockerException as error:
-        if os.environ.get("RAMSTER_REQUIRE_CONTAINERS") == "1":
-            pytest.fail(f"containers are required and there is no Docker engine: {error}")
-        pytest.skip(f"no Docker engine: {error}")
-    yield client
-    client.close()
+        reason = str(error)
+    # The half-made client leaves its socket to the collector, which would complain later.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    return None, reason
 
 
 @pytest.fixture(scope="session")

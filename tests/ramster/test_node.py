@@ -111,7 +111,9 @@ def test_pages_leave_for_a_peer_when_the_pool_is_full_and_come_back() -> None:
                 assert figures["pages"]["away"] > 1000
                 assert figures["peers"][0]["node"] == "lender"
                 assert figures["peers"][0]["state"] == "alive"
-                assert lender.figures()["pages"]["foreign"] == figures["pages"]["away"]
+                # The lender may have taken pages whose answer is still on its way.
+                taken = lender.figures()["pages"]["foreign"] - figures["pages"]["away"]
+                assert 0 <= taken <= figures["pages"]["in_transit"]
                 assert lender.figures()["owners"][0]["owner"] == "owner"
                 into = bytearray(PAGE_SIZE)
                 for index, content in enumerate(data):
