@@ -95,7 +95,14 @@ class Cluster:
             on_progress=self._room.wake,
         )
         self._fetcher = Fetcher(
-            cache, config, self._table, self._peers, self._flusher, clock, self.counters
+            cache,
+            config,
+            self._table,
+            self._peers,
+            self._flusher,
+            clock,
+            self.counters,
+            self.tasks,
         )
         self.store = ClusterStore(
             cache,

@@ -1,8 +1,8 @@
 """Getting pages back from lenders, for gets.
 
-Covers: grouping by lender, reading ahead, one call for pages that several gets want, retries
-within a deadline, verification (by the cache), and what a get is told when a page cannot be had.
-Does not cover: pages that are here (``cluster_store.py``), the calls themselves (``peers.py``).
+Covers: grouping by lender, reading ahead, pages that several gets want, verification (by the
+cache), and what a get is told when a page cannot be had. Does not cover: pages that are here
+(``cluster_store.py``), the calls and their repetition (``fetch_calls.py``).
 
 Whether a fetched page comes home: while the pool is under its low watermark, always. Above it,
 only a page that was fetched before of late (``readahead.RecentFetches``): a scan over pages that
@@ -24,21 +24,15 @@ from ramster.blobs import Blob, pack
 from ramster.clock import Clock
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
-from ramster.errors import (
-    BadMessageError,
-    PageLostError,
-    PeerError,
-    PeerRefusedError,
-    PeerTimeoutError,
-    UnknownLeaseError,
-)
-from ramster.fetch_reply import BLOB_LEFT_OUT, answers, check_fetch_reply
+from ramster.errors import PageLostError, PeerError, PeerTimeoutError, UnknownLeaseError
+from ramster.fetch_calls import Answers, CopyName, FetchCalls
+from ramster.fetch_reply import BLOB_LEFT_OUT
 from ramster.flusher import Flusher
 from ramster.lenders import Lender, LenderTable, Place
 from ramster.limits import FETCH_KEYS_MAX
 from ramster.peers import Peers
 from ramster.readahead import ReadaheadBuffer, RecentFetches, SequentialStreams
-from ramster.transport import FetchReply, FetchRequest
+from ramster.tasks import SupervisedTasks
 from zcache import (
     PAGE_SIZE,
     AwayPages,
@@ -59,8 +53,7 @@ class _Row(NamedTuple):
     """One away page of a get."""
 
     position: int
-    name: tuple[int, int, int]
-    """(where, key, generation): one copy elsewhere, ever."""
+    name: CopyName
     place: Place
     """What ``where`` stood for when the get looked; the table may forget it meanwhile."""
 
@@ -124,18 +117,19 @@ class Fetcher:
         flusher: Flusher,
         clock: Clock,
         counters: ClusterCounters,
+        tasks: SupervisedTasks,
     ) -> None:
         self._cache = cache
         self._config = config
         self._table = table
-        self._peers = peers
         self._flusher = flusher
         self._clock = clock
         self._counters = counters
+        self._calls = FetchCalls(config, table, peers, clock, counters, tasks)
         self._streams = SequentialStreams(config.readahead_pages)
         self._recent = RecentFetches()
         self.buffer = ReadaheadBuffer(config.readahead_buffer_bytes)
-        self._on_their_way: dict[tuple[int, int, int], asyncio.Future[Blob | None]] = {}
+        self._on_their_way: dict[CopyName, asyncio.Future[Blob | None]] = {}
 
     async def complete(self, get: PendingGet, away: AwayPages) -> None:
         """Fetch what is away and write it; ``get.states`` is then without AWAY.
@@ -230,18 +224,11 @@ class Fetcher:
         names = [row.name for row in wanted]
         names += self._neighbours(get, where, wanted[-1], window)
         del names[FETCH_KEYS_MAX:]
-        request = FetchRequest(
-            lease=lender.lease,
-            kind=place.kind,
-            keys=array("Q", [key for _, key, _ in names]),
-            generations=array("Q", [generation for _, _, generation in names]),
-        )
         loop = asyncio.get_running_loop()
         futures = {name: loop.create_future() for name in names}
         self._on_their_way.update(futures)
         try:
-            reply = await self._ask(lender, request, get.deadline)
-            blobs = dict(zip(names, answers(reply), strict=True))
+            blobs = await self._calls.ask(lender, place.kind, names, get.deadline)
             for name, blob in blobs.items():
                 if isinstance(blob, Blob):
                     futures[name].set_result(blob)
@@ -263,7 +250,7 @@ class Fetcher:
         get: PendingGet,
         where: int,
         wanted: list[_Row],
-        blobs: dict[tuple[int, int, int], Blob | int],
+        blobs: Answers,
     ) -> list[int]:
         """Restore what was asked for, keep what was read ahead; returns positions to look at
         again.
@@ -288,47 +275,7 @@ class Fetcher:
             return self._lose_all(get, wanted, f"{holder} leaves it out")
         return again + self._restore(get, arrived)
 
-    async def _ask(self, lender: Lender, request: FetchRequest, deadline: float) -> FetchReply:
-        """Fetch, again after failures that may pass, until the deadline. Raises PeerError."""
-        counters, config = self._counters, self._config
-        attempts = 0
-        while True:
-            gone = self._table.gone_reason(lender)
-            if gone is not None:
-                raise UnknownLeaseError(gone)
-            if not self._peers.reachable(lender):
-                raise PeerRefusedError(f"{lender.node} is out of touch")
-            began = self._clock.now()
-            left = deadline - began
-            if left <= 0:
-                raise PeerTimeoutError("no time left")
-            counters.fetches += 1
-            try:
-                # The first attempts get half of the time: a lost message is asked for again.
-                reply = await self._peers.fetch(lender, request, left if attempts > 1 else left / 2)
-                check_fetch_reply(request, reply)
-            except PeerTimeoutError:
-                counters.fetches_timed_out += 1
-            except BadMessageError:
-                counters.fetches_bad_answer += 1
-                raise
-            except UnknownLeaseError as error:
-                raise UnknownLeaseError(self._table.gone_reason(lender) or str(error)) from error
-            except PeerError:
-                counters.fetches_unreachable += 1
-            else:
-                counters.pages_fetched += len(reply.blobs)
-                return reply
-            # A failure that came at once is not repeated at once.
-            pause = config.reconnect_backoff_min_s * 2.0 ** min(attempts, 30)
-            again_at = min(began + min(pause, config.reconnect_backoff_max_s), deadline)
-            if again_at > self._clock.now():
-                await self._clock.sleep(again_at - self._clock.now())
-            attempts += 1
-
-    def _neighbours(
-        self, get: PendingGet, where: int, last: _Row, window: int
-    ) -> list[tuple[int, int, int]]:
+    def _neighbours(self, get: PendingGet, where: int, last: _Row, window: int) -> list[CopyName]:
         """Copies at the same place of the pages that follow, unless they are here already."""
         start = get.indexes[last.position] + 1
         if window == 0 or start > 2**64 - 1 - window:
@@ -408,7 +355,7 @@ class Fetcher:
         else:
             get.lost[row.position] = reason
 
-    def _stub(self, get: PendingGet, row: _Row) -> tuple[int, int, int] | None:
+    def _stub(self, get: PendingGet, row: _Row) -> CopyName | None:
         away = self._cache.peek_away(get.pool_id, get.object_id, [get.indexes[row.position]])
         if not len(away):
             return None

@@ -35,6 +35,11 @@ __all__ = ["Flusher"]
 log = logging.getLogger(__name__)
 
 
+LINGER_S = 0.01
+"""How long a batch that is not full waits for more: nobody waits for a flush, and a call costs the
+same for one page as for a hundred."""
+
+
 @dataclass(slots=True)
 class _Segment:
     """Pages of one kind to flush in one message."""
@@ -153,6 +158,10 @@ class Flusher:
         failures = 0
         try:
             while queue.segments:
+                if queue.pages < self._config.flush_batch_pages:
+                    await asyncio.sleep(LINGER_S)
+                    if not queue.segments:  # dropped meanwhile
+                        return
                 segment = queue.segments[0]
                 request = FlushRequest(
                     lease=lender.lease,

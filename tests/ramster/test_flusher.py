@@ -73,6 +73,21 @@ def test_many_flushes_travel_in_few_messages() -> None:
     run(main())
 
 
+def test_flushes_of_single_pages_one_after_the_other_share_a_message() -> None:
+    async def main() -> None:
+        async with pair() as cluster:
+            a = cluster["a"]
+            pool = await spilled(cluster)
+            before = flushes(cluster)
+            for index in list(a.cache.peek_away(pool, 1, range(600)).positions)[:100]:
+                assert await a.store.flush(pool, 1, index)
+                await asyncio.sleep(0)
+            await until(cluster.accounts_agree)
+            assert flushes(cluster) - before == 1
+
+    run(main())
+
+
 def test_flushes_wait_for_a_lender_that_is_away_and_are_replayed() -> None:
     async def main() -> None:
         async with pair(lease_s=3600.0) as cluster:
