@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="speed of spilling and fetching")
     parser.add_argument("--size", default="64MiB", type=parse_size)
     parser.add_argument("--data", type=Path, metavar="DIR")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     arguments = parser.parse_args()
     results = asyncio.run(measure(arguments.size, arguments.data))
     if arguments.json is not None:

@@ -1,6 +1,7 @@
 """A block device over NBD: a node in zcache mode in one process, its client in another.
 
-    python -m benchmarks.nbd_speed [--size 128MiB] [--seconds 3] [--transport tcp|unix] [--json]
+    python -m benchmarks.nbd_speed [--size 128MiB] [--seconds 3] [--transport tcp|unix]
+                                   [--json FILE]
 
 Clients: this project's own (asyncio, one connection) and fio, if it is installed. Shapes: requests
 of 4 KiB at random places, one and sixteen in flight; requests of 128 KiB in order, four in flight.
@@ -20,10 +21,10 @@ import json
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.figures import machine, percentile, show_table
@@ -179,14 +180,12 @@ def main() -> None:
     parser.add_argument("--size", default="128MiB", type=parse_size)
     parser.add_argument("--seconds", default=3.0, type=float, help="of each shape (default: 3)")
     parser.add_argument("--transport", choices=("tcp", "unix"), default="tcp")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     arguments = parser.parse_args()
     size = arguments.size // SEQUENTIAL_BYTES * SEQUENTIAL_BYTES
     results = asyncio.run(measure(size, arguments.seconds, arguments.transport))
-    if arguments.json:
-        json.dump(results, sys.stdout)
-        print()
-        return
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(results))
     show_table(
         f"NBD over {arguments.transport}, node in zcache mode ({results['machine']})",
         [

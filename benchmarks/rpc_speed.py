@@ -1,6 +1,6 @@
 """How fast pages travel between two processes on this machine.
 
-    python -m benchmarks.rpc_speed [--seconds 2] [--json]
+    python -m benchmarks.rpc_speed [--seconds 2] [--json FILE]
 
 Two processes over loopback, each with one event loop: this one is the owner, the other a lender
 whose handler only keeps the last batch. Measured are the calls of ``ramster.rpc`` as the cluster
@@ -19,6 +19,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from time import perf_counter
 
 from benchmarks.figures import machine, percentile
@@ -188,7 +189,7 @@ async def serve() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the peer layer between two processes.")
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each line (default 2)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -215,9 +216,8 @@ def main() -> None:
         "GRPC_EXPERIMENTS": os.environ.get("GRPC_EXPERIMENTS", ""),
         "load": round(os.getloadavg()[0], 2),
     }
-    if options.json:
-        print(json.dumps({"conditions": conditions, "rows": rows}, indent=2))
-        return
+    if options.json is not None:
+        options.json.write_text(json.dumps({"conditions": conditions, "rows": rows}))
     print("; ".join(f"{key}: {value}" for key, value in conditions.items()))
     print(f"{'what':36} {'p50 us':>9} {'p99 us':>9} {'pages/s':>9} {'MB/s':>8}")
     for line in rows:

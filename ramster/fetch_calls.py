@@ -6,7 +6,8 @@ connection (``peers.py``).
 
 Why joining: a call for one page and a call for thirty take almost the same time at both ends, so
 while ``CALLS_IN_FLIGHT_MAX`` calls to a lender are under way, what others want waits and leaves
-together when one of them ends. A lone get is never delayed by it.
+together when one of them ends. A lone get is never delayed by it, and no get waits long for the
+calls of others: one of those may be lost and take its whole deadline.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ Measured with ``benchmarks/cluster_speed.py``."""
 JOINED_PAGES_MAX = 64
 """Pages beyond which no other get's pages are added to a call; 64 raw pages are half a reply."""
 
+LINE_WAIT_MAX_S = 0.05
+"""Longest wait for the calls of others; many times what a call takes."""
+
 CopyName: TypeAlias = tuple[int, int, int]
 """(where, key, generation): one copy elsewhere, ever."""
 
@@ -60,6 +64,8 @@ class _Waiting:
     names: list[CopyName]
     deadline: float
     answer: asyncio.Future[Answers]
+    begun: bool = False
+    """It is part of a call."""
 
 
 @dataclass(slots=True)
@@ -98,20 +104,33 @@ class FetchCalls:
         Raises PeerError: none could be had.
         """
         line = self._lines.setdefault((lender, kind), _Line())
-        if line.in_flight < CALLS_IN_FLIGHT_MAX:
-            line.in_flight += 1
-            try:
-                return await self._call(lender, kind, names, deadline)
-            finally:
-                self._next(lender, kind, line)
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(names, deadline, loop.create_future())
+        if line.in_flight >= CALLS_IN_FLIGHT_MAX:
+            found = await self._ask_with_others(line, names, deadline)
+            if found is not None:
+                return found
+            line = self._lines.setdefault((lender, kind), _Line())
+        line.in_flight += 1
+        try:
+            return await self._call(lender, kind, names, deadline)
+        finally:
+            self._next(lender, kind, line)
+
+    async def _ask_with_others(
+        self, line: _Line, names: list[CopyName], deadline: float
+    ) -> Answers | None:
+        """Wait to be part of a call, and for its answer; None if no call has begun in time."""
+        waiting = _Waiting(names, deadline, asyncio.get_running_loop().create_future())
         line.waiting.append(waiting)
         try:
+            await asyncio.wait((waiting.answer,), timeout=LINE_WAIT_MAX_S)
+            if not waiting.begun:
+                return None
             async with asyncio.timeout(max(0.0, deadline - self._clock.now())):
                 return await waiting.answer
         except TimeoutError:
             raise PeerTimeoutError("no time left") from None
+        finally:
+            waiting.answer.cancel()  # nobody waits any more; nothing happens to an answer
 
     def _next(self, lender: Lender, kind: PoolKind, line: _Line) -> None:
         """A call has ended: begin the next one, for all who wait as far as they fit."""
@@ -124,6 +143,7 @@ class FetchCalls:
                 break
             line.waiting.popleft()
             if not first.answer.done():  # else its get was cancelled or timed out
+                first.begun = True
                 group.append(first)
                 pages += len(first.names)
         if group:

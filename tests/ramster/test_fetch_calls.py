@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ramster.errors import PageLostError
-from ramster.fetch_calls import CALLS_IN_FLIGHT_MAX, JOINED_PAGES_MAX
+from ramster.fetch_calls import CALLS_IN_FLIGHT_MAX, JOINED_PAGES_MAX, LINE_WAIT_MAX_S
 from tests.ramster.test_fetcher import away_of, fetches, pair, spilled
 from tests.support.fake_cluster import make_page
 from tests.support.virtual_time import run, until
@@ -71,6 +71,24 @@ def test_gets_that_wait_for_a_call_end_within_their_deadline_when_the_lender_is_
             await until(lambda: a.sees("b"), within_s=30)
             for index in away[:20]:
                 assert await a.get(pool, index) == make_page(index)
+
+    run(main())
+
+
+def test_no_get_waits_for_lost_calls_of_others() -> None:
+    async def main() -> None:
+        async with pair(readahead_pages=0, fetch_deadline_s=4.0) as cluster:
+            a = cluster["a"]
+            pool, away = await spilled(cluster)
+            cluster.network.cut("a", "b")
+            stuck = [asyncio.create_task(a.get(pool, index)) for index in away[:4]]
+            await asyncio.sleep(0)
+            cluster.network.heal()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            assert await a.get(pool, away[10]) == make_page(away[10])
+            assert loop.time() - began < 2 * LINE_WAIT_MAX_S
+            assert await asyncio.gather(*stuck) == [make_page(index) for index in away[:4]]
 
     run(main())
 
