@@ -139,10 +139,12 @@ class ClusterStore:
     def _try(self, put: PendingPut) -> bool:
         """One attempt of a put. Raises StoreFullError when no room can be made."""
         first_attempt = put.refusal is None
+        stored = put.stored
         if put():
             return True
-        if first_attempt:
+        if first_attempt or put.stored > stored:
             self._spiller.put_refused()
+        if first_attempt:
             self._counters.puts_waited += 1
         if not self._spiller.may_make_room():
             self._counters.puts_refused += 1

@@ -102,7 +102,8 @@ class Spiller:
         self._batches: dict[int, _Batch] = {}
         self._bytes_in_flight = 0
         self._exhausted = False
-        """The last look found no page to spill; cleared by the next refused put."""
+        """The last look found no page to spill; cleared when there may be one again: by a put that
+        stored something, and when a batch ends."""
         self._stopped = False
 
     @property
@@ -288,8 +289,10 @@ class Spiller:
                 length for length, took in zip(ticket.blobs.lengths, accepted, strict=True) if took
             )
         counters.spill_pages_refused += pages - taken
-        # A lender that refuses pages has no room, whatever it says, until its next heartbeat.
-        self._membership.on_room(lender, reply.room_bytes if taken == pages else 0)
+        # A lender that refuses pages has no room, whatever it says, until its next heartbeat. A stale
+        # page says nothing about room: a later page with its key overtook it on the way.
+        willing = taken + reply.statuses.count(AdoptStatus.STALE) == pages
+        self._membership.on_room(lender, reply.room_bytes if willing else 0)
         # Pages leave holes; a frame is free only when all of its zspage is.
         owed = batch.size // 2 - (before - self._excess(low))
         if owed >= PAGE_SIZE:
@@ -311,6 +314,7 @@ class Spiller:
 
     def _forget(self, batch: _Batch) -> None:
         del self._batches[batch.ticket.ticket_id]
+        self._exhausted = False
         self._bytes_in_flight -= batch.size
         self._membership.reserve(batch.lender, -batch.size)
 

@@ -344,3 +344,32 @@ def test_a_network_without_nodes_is_no_obstacle() -> None:
         assert isinstance(cluster.network, FakeNetwork)
 
     run(main())
+
+
+@pytest.mark.parametrize(("frames", "seed"), [(40, 29), (64, 3), (200, 1), (333, 8)])
+def test_writers_crowding_a_tiny_pool_are_not_refused_while_a_lender_has_room(
+    frames: int, seed: int
+) -> None:
+    """Pages of every size, so that the pool is full long before its bytes are: all of it is in
+    tickets at times, and batches overtake each other.
+    """
+
+    async def main() -> None:
+        small = {"pool_bytes": frames * PAGE_SIZE, "lend_bytes": 0}
+        async with FakeCluster(seed=seed, only_a=small, only_b={"pool_bytes": 64 * MIB}) as cluster:
+            a = cluster["a"]
+            pool = a.pool()
+            random = Random(seed)
+
+            async def write() -> None:
+                for _ in range(12):
+                    indexes = [random.randrange(2000) for _ in range(32)]
+                    sizes = [random.randrange(20, PAGE_SIZE) for _ in indexes]
+                    pages = b"".join(random.randbytes(n) + bytes(PAGE_SIZE - n) for n in sizes)
+                    await a.store.put_many(pool, 1, indexes, pages, keep_old=True)
+
+            await asyncio.gather(*(write() for _ in range(8)))
+            await until(cluster.accounts_agree)
+            cluster.verify()
+
+    run(main())
