@@ -36,6 +36,7 @@ from zcache import PAGE_SIZE, PoolKind
 BATCH_PAGES = 32
 RANDOM_GETS = 3000
 HOT_PAGES = 64
+LOCAL_GETS_MIN = 1000
 DATA, HOT = 1, 2  # object ids
 
 
@@ -91,8 +92,8 @@ async def probe(node: Node, pool: int, done: asyncio.Event, least: int) -> list[
     return times
 
 
-async def spill_alone(node: Node, pool: int, *, probed: bool) -> dict[str, float]:
-    """Lower the watermarks and time how fast the pool empties; with or without gets beside it."""
+async def empty_pool(node: Node, pool: int) -> tuple[float, float]:
+    """Lower the watermarks and wait until the pool has emptied to them; bytes left, seconds."""
     cache = node.store.cache
     await until(node, 0.91)
     before = node.figures()["cluster"]["spill_bytes"]
@@ -100,21 +101,35 @@ async def spill_alone(node: Node, pool: int, *, probed: bool) -> dict[str, float
     start = time.perf_counter()
     cache.reconfigure(high_watermark=0.3, low_watermark=0.3)
     await node.store.put_many(pool, HOT, (HOT_PAGES,), bytes(PAGE_SIZE))  # a put wakes the spiller
-    done = asyncio.Event()
-    gets = asyncio.create_task(probe(node, pool, done, 1)) if probed else None
     await until(node, 0.3)
     seconds = time.perf_counter() - start
-    done.set()
-    spilled = node.figures()["cluster"]["spill_bytes"] - before
     cache.reconfigure(high_watermark=config.high_watermark, low_watermark=config.low_watermark)
-    if gets is None:
-        return {"spill_alone_mb_s": spilled / seconds / 1e6}
-    times = await gets
+    return node.figures()["cluster"]["spill_bytes"] - before, seconds
+
+
+async def local_gets(node: Node, pool: int, data: bytearray) -> dict[str, float]:
+    """One local get after the other: with nothing else going on, and while the pool is emptied."""
+    await put_all(node, pool, data)
+    await node.store.put_many(pool, HOT, range(HOT_PAGES), data[: HOT_PAGES * PAGE_SIZE])
+    await until(node, 0.91)
+    ended = asyncio.Event()
+    ended.set()
+    idle = await probe(node, pool, ended, 5000)
+    spilling: list[float] = []
+    while len(spilling) < LOCAL_GETS_MIN:
+        ended.clear()
+        gets = asyncio.create_task(probe(node, pool, ended, 1))
+        await empty_pool(node, pool)
+        ended.set()
+        spilling += await gets
+        await put_all(node, pool, data)
     return {
-        "local_get_while_spilling_p50_us": percentile(times, 0.5) * 1e6,
-        "local_get_while_spilling_p99_us": percentile(times, 0.99) * 1e6,
-        "local_get_while_spilling_max_us": max(times) * 1e6,
-        "local_gets_while_spilling": len(times),
+        "local_get_idle_p50_us": percentile(idle, 0.5) * 1e6,
+        "local_get_idle_p99_us": percentile(idle, 0.99) * 1e6,
+        "local_get_while_spilling_p50_us": percentile(spilling, 0.5) * 1e6,
+        "local_get_while_spilling_p99_us": percentile(spilling, 0.99) * 1e6,
+        "local_get_while_spilling_max_us": max(spilling) * 1e6,
+        "local_gets_while_spilling": len(spilling),
     }
 
 
@@ -185,17 +200,10 @@ async def measure(size: int, folder: Path | None) -> dict[str, Any]:
             pool = node.store.create_pool(PoolKind.PERSISTENT)
             await until_alive(node)
             results: dict[str, Any] = await spill_while_filling(node, pool, data)
-            results |= await spill_alone(node, pool, probed=False)
+            left, seconds = await empty_pool(node, pool)
+            results["spill_alone_mb_s"] = left / seconds / 1e6
             results |= await fetch_figures(node, pool, data)
-            await put_all(node, pool, data)
-            await node.store.put_many(pool, HOT, range(HOT_PAGES), data[: HOT_PAGES * PAGE_SIZE])
-            await until(node, 0.91)
-            idle = asyncio.Event()
-            idle.set()
-            times = await probe(node, pool, idle, 5000)
-            results["local_get_idle_p50_us"] = percentile(times, 0.5) * 1e6
-            results["local_get_idle_p99_us"] = percentile(times, 0.99) * 1e6
-            results |= await spill_alone(node, pool, probed=True)
+            results |= await local_gets(node, pool, data)
             results["pages_lost"] = node.figures()["pages"]["lost"]
             node.store.cache.verify()
     results |= {"machine": machine(), "data_mb": len(data) / 1e6, "pool_mb": pool_limit / 1e6}

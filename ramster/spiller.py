@@ -44,8 +44,11 @@ log = logging.getLogger(__name__)
 ROOM_BYTES_MIN = 4 * PAGE_SIZE
 """A lender with less room is not worth a message."""
 
-COMPACT_FRAMES_MAX = 64
-"""Frames freed by one compaction, so that it does not hold up the event loop."""
+COMPACT_FRAMES_MAX = 8
+"""Frames freed by one compaction, so that it does not hold up the event loop: about 1 ms."""
+
+FRAMES_OWED_MAX = 256
+"""Compaction that is remembered while spilling goes on."""
 
 _ACCEPTED = bytes(1 if status == AdoptStatus.STORED else 0 for status in range(256))
 
@@ -99,11 +102,16 @@ class Spiller:
         """"auto", "none" or a node's name; may change at any time, for batches to come."""
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
+        self._turn = asyncio.Lock()
+        """Held over each piece of work and the pass of the event loop after it: replies that come
+        together do not hold up others together."""
         self._batches: dict[int, _Batch] = {}
         self._bytes_in_flight = 0
         self._exhausted = False
         """The last look found no page to spill; cleared when there may be one again: by a put that
         stored something, and when a batch ends."""
+        self._frames_owed = 0
+        """Frames that should have become free by what left, and are held by what is left."""
         self._stopped = False
 
     @property
@@ -184,19 +192,36 @@ class Spiller:
         full = self._config.spill_bytes_in_flight_max - self._config.spill_batch_bytes
         while not self._stopped:
             self._settled.clear()
-            wanted = self._wanted_bytes()
-            if wanted > 0 and self._bytes_in_flight <= full and self._send_one(wanted):
-                await asyncio.sleep(0)
-            elif self._batches:
+            async with self._turn:
+                wanted = self._wanted_bytes()
+                progress = wanted > 0 and self._step(wanted, full)
+                if progress:
+                    await asyncio.sleep(0)
+            if progress:
+                continue
+            if self._batches:
                 await self._settled.wait()
             elif wanted <= 0:
                 return
-            elif self._cache.compact(COMPACT_FRAMES_MAX) > 0:
-                self._on_progress()
+            elif self._compact_some():
                 await asyncio.sleep(0)
             else:
                 self._on_progress()  # there will be none: writers look whether to wait on
                 return
+
+    def _step(self, wanted: int, full: int) -> bool:
+        """Do one thing that makes room; False if there is nothing to do now."""
+        if self._frames_owed > 0 and self._compact_some():
+            return True
+        return self._bytes_in_flight <= full and self._send_one(wanted)
+
+    def _compact_some(self) -> bool:
+        """One slice of compaction; whether it gave anything."""
+        freed = self._cache.compact(COMPACT_FRAMES_MAX)
+        self._frames_owed = max(0, self._frames_owed - freed) if freed else 0
+        if freed:
+            self._on_progress()
+        return freed > 0
 
     # -- one batch
     # -----------------------------------------------------------------------------------
@@ -246,7 +271,9 @@ class Spiller:
         )
         try:
             reply = await self._peers.spill(lender, request, self._config.call_deadline_s)
-            self._settle(batch, reply)
+            async with self._turn:
+                self._settle(batch, reply)
+                await asyncio.sleep(0)
         except UnknownLeaseError:
             counters.spills_unknown_lease += 1
             self._keep_home(batch)
@@ -289,14 +316,13 @@ class Spiller:
                 length for length, took in zip(ticket.blobs.lengths, accepted, strict=True) if took
             )
         counters.spill_pages_refused += pages - taken
-        # A lender that refuses pages has no room, whatever it says, until its next heartbeat. A stale
-        # page says nothing about room: a later page with its key overtook it on the way.
+        # A lender that refuses pages has no room, whatever it says, until its next heartbeat.
+        # A stale page says nothing of room: a later page with its key overtook it on the way.
         willing = taken + reply.statuses.count(AdoptStatus.STALE) == pages
         self._membership.on_room(lender, reply.room_bytes if willing else 0)
         # Pages leave holes; a frame is free only when all of its zspage is.
         owed = batch.size // 2 - (before - self._excess(low))
-        if owed >= PAGE_SIZE:
-            self._cache.compact(min(COMPACT_FRAMES_MAX, owed // PAGE_SIZE))
+        self._frames_owed = min(FRAMES_OWED_MAX, self._frames_owed + max(0, owed // PAGE_SIZE))
         self._tell()
 
     def _keep_home(self, batch: _Batch, *, outcome_unknown: bool = False) -> None:
