@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -91,10 +90,11 @@ def load_config(
         sources[key] = source
 
     from_environment = dict(_read_environment(environ))
+    named_by = "--config"
     if file is None:
-        file = environ.get(CONFIG_VARIABLE) or None
+        file, named_by = environ.get(CONFIG_VARIABLE) or None, CONFIG_VARIABLE
     if file is not None:
-        for key, value in _read_file(file).items():
+        for key, value in _read_file(file, named_by).items():
             take(key, value, file)
     for key, value in from_environment.items():
         take(key, value, SETTINGS_BY_KEY[key].variable)
@@ -118,8 +118,7 @@ def _check(setting: Setting, value: object, source: str) -> None:
     try:
         setting.parse(value)
     except ValueError:
-        shown = value if isinstance(value, str | int | float) else reprlib.repr(value)
-        raise ConfigurationError(setting.key, shown, source, setting.accepted) from None
+        raise ConfigurationError(setting.key, value, source, setting.accepted) from None
 
 
 def _read_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, str | list[str]]]:
@@ -140,27 +139,25 @@ def _read_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, str | l
             yield setting.key, text
 
 
-def _read_file(file: str) -> dict[str, object]:
+def _read_file(file: str, named_by: str) -> dict[str, object]:
     try:
         with Path(file).open("rb") as stream:
             raw = stream.read(_FILE_BYTES_MAX + 1)
         if len(raw) > _FILE_BYTES_MAX:
             raise ConfigurationError(
-                "config", file, file, f"a file of at most {_FILE_BYTES_MAX} bytes"
+                "config", file, named_by, f"a file of at most {_FILE_BYTES_MAX} bytes"
             )
         values = tomllib.loads(raw.decode())
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigurationError(
-            "config", file, "--config", f"a readable file ({reason})"
-        ) from None
+        raise ConfigurationError("config", file, named_by, f"a readable file ({reason})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError("config", file, file, f"a TOML file ({reason})") from None
     for key, value in values.items():
         if key not in SETTINGS_BY_KEY:
             accepted = f"a known key{_nearest(key, SETTINGS_BY_KEY)}"
-            raise ConfigurationError(key, reprlib.repr(value), file, accepted)
+            raise ConfigurationError(key, value, file, accepted)
     return values
 
 

@@ -18,6 +18,8 @@ RamsterError
 
 from __future__ import annotations
 
+import reprlib
+
 __all__ = [
     "BadMessageError",
     "ConfigurationError",
@@ -34,6 +36,11 @@ __all__ = [
     "StoreFullError",
     "UnknownLeaseError",
 ]
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 200
+"""Shows values in one line of bearable length."""
 
 
 class RamsterError(Exception):
@@ -55,7 +62,8 @@ class ConfigurationError(RamsterError, ValueError):
         self.accepted = accepted
 
     def __str__(self) -> str:
-        return f"{self.key} = {self.value!r} (from {self.source}): accepted is {self.accepted}"
+        shown = _SHORT.repr(self.value)
+        return f"{self.key} = {shown} (from {self.source}): accepted is {self.accepted}"
 
 
 class MissingExtraError(RamsterError):

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 
+from ramster.addresses import STATS_PORT, parse_address
 from ramster.errors import RamsterError
 from ramster.figures import Figures
 
@@ -23,11 +24,11 @@ class StatsError(RamsterError):
 
 
 def fetch_figures(url: str, timeout_s: float = 5.0) -> Figures:
-    """The figures of the node whose HTTP address is ``url`` (with or without /stats).
+    """The figures of the node whose HTTP address is ``url`` (with or without http:// and /stats).
 
     Raises StatsError. No proxy is asked, whatever the environment says: nodes are near.
     """
-    target = url.rstrip("/").removesuffix("/stats") + "/stats"
+    target = f"{_base(url)}/stats"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(target, timeout=timeout_s) as answer:
@@ -44,3 +45,15 @@ def fetch_figures(url: str, timeout_s: float = 5.0) -> Figures:
     if not isinstance(figures, dict) or "pages" not in figures:
         raise StatsError(f"{target}: these are no figures of a node")
     return figures
+
+
+def _base(url: str) -> str:
+    scheme, separator, rest = url.rstrip("/").removesuffix("/stats").partition("://")
+    if separator and scheme in ("http", "https") and rest:
+        return f"{scheme}://{rest}"
+    try:
+        if separator:
+            raise ValueError(url)
+        return f"http://{parse_address(scheme, STATS_PORT)}"
+    except ValueError:
+        raise StatsError(f"{url}: accepted is http://HOST:PORT, or HOST:PORT") from None

@@ -8,18 +8,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
 from ramster.addresses import parse_nbd_url
+from ramster.config import Mode
 from ramster.demo.nodes import NodeProcessError
 from ramster.demo.progress import Progress
 from ramster.demo.report import DemoReport
 from ramster.demo.run import DemoPlan, run_demo
-from ramster.errors import ConfigurationError
+from ramster.errors import ConfigurationError, MissingExtraError
 from ramster.settings import MODE, SIZE, Kind
 from ramster.stats_client import StatsError
 
@@ -71,11 +74,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("size", arguments.size, "--size", "at least 1MiB")
     if (plan.connect is None) != (not plan.stats_url):
         accepted = "given together with --stats, or neither of them"
-        raise ConfigurationError("connect", arguments.connect, "--connect", accepted)
+        key = "connect" if arguments.connect is not None else "stats"
+        raise ConfigurationError(key, getattr(arguments, key), f"--{key}", accepted)
+    if plan.connect is None and plan.mode is Mode.RAMSTER and not _peers_possible():
+        raise MissingExtraError(
+            "three nodes need grpcio and protobuf: pip install 'ramster[cluster]'; "
+            "--mode zcache shows a lone node without them"
+        )
     try:
         report = asyncio.run(_run(plan))
     except (NodeProcessError, StatsError, OSError) as error:
-        print(f"ramster demo: {error}", file=sys.stderr)
+        print(f"ramster demo: {_in_words(error, arguments.connect)}", file=sys.stderr)
         return 1
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
@@ -90,6 +99,22 @@ async def _run(plan: DemoPlan) -> DemoReport:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     with Progress() as progress:
         return await run_demo(plan, progress)
+
+
+def _peers_possible() -> bool:
+    try:
+        return None not in (find_spec("grpc"), find_spec("google.protobuf"))
+    except ModuleNotFoundError:
+        return False
+
+
+def _in_words(error: Exception, connect: str | None) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    reason = error.strerror or str(error)
+    if error.errno and reason.startswith("Connect call failed"):  # asyncio's words
+        reason = os.strerror(error.errno)
+    return f"{connect}: {reason}" if connect else reason
 
 
 def _read(kind: Kind[T], key: str, text: str) -> T:

@@ -30,7 +30,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fetch and print; exit code 1 when there is no answer."""
     try:
-        figures = fetch_figures(arguments.url or _configured_url(arguments.config))
+        url = _configured_url(arguments.config) if arguments.url is None else arguments.url
+        figures = fetch_figures(url)
     except StatsError as error:
         print(f"ramster stat: {error}", file=sys.stderr)
         return 1

@@ -32,10 +32,12 @@ class DemoReport:
     lenders: dict[str, Figures] = field(default_factory=dict)
     """Of the other nodes at the end, where they can be asked."""
     phases: list[Phase] = field(default_factory=list)
+    unwritten_pages: int = 0
+    """Pages of refused writes, which reads did not compare."""
 
     @property
     def wrong_pages(self) -> int:
-        """Pages of which a byte differed, in any pass."""
+        """Pages, of those written, of which a byte differed in any pass."""
         return len(set().union(*(phase.wrong_pages for phase in self.phases)))
 
     @property
@@ -86,6 +88,7 @@ class DemoReport:
         return {
             "succeeded": self.succeeded,
             "wrong_pages": self.wrong_pages,
+            "unwritten_pages": self.unwritten_pages,
             "failed_requests": len(self.failures),
             "failures": self.failures[:20],
             "mode": self.after["mode"],
@@ -138,6 +141,8 @@ class DemoReport:
         ]
         local, remote = self.hits
         verdict = f"  wrong pages: {self.wrong_pages}\n  failed requests: {len(self.failures)}"
+        if self.unwritten_pages:
+            verdict += f"\n  pages of refused writes, not compared: {self.unwritten_pages}"
         details = "".join(f"\n    {line}" for line in self.failures[:5])
         return "\n\n".join(
             [

@@ -149,4 +149,5 @@ async def _measure(
         after=await figures(stats_url),
         lenders={name: await figures(url) for name, url in lender_urls.items()},
         phases=phases,
+        unwritten_pages=workload.unwritten_pages,
     )

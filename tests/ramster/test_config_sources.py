@@ -86,6 +86,8 @@ def test_wrong_lines_of_a_file_are_refused(
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert "No such file" in str(refusal(file=str(tmp_path / "absent.toml")))
+    assert refusal(file=str(tmp_path / "absent.toml")).source == "--config"
+    assert refusal(environ={"RAMSTER_CONFIG": "/nonexistent"}).source == "RAMSTER_CONFIG"
     assert "directory" in str(refusal(file=str(tmp_path)))
     (tmp_path / "binary").write_bytes(b"\xff\xfe\0")
     assert "a TOML file" in str(refusal(file=str(tmp_path / "binary")))

@@ -32,6 +32,11 @@ def test_a_configuration_error_names_key_value_source_and_what_is_accepted() -> 
     assert (error.key, error.value, error.source) == ("pool_limit", "1\n", "--pool-limit")
 
 
+def test_a_configuration_error_shows_a_value_as_it_was_given_and_stays_short() -> None:
+    assert "nbd = ['x'] (from" in str(ConfigurationError("nbd", ["x"], "--nbd", "a URL"))
+    assert len(str(ConfigurationError("nbd", ["x" * 1000] * 1000, "--nbd", "a URL"))) < 2000
+
+
 def test_a_loss_names_its_pages_and_stays_short() -> None:
     assert str(PageLostError([3, 4], "gone")) == "pages 3, 4: gone"
     assert str(PageLostError(list(range(20)), "gone")).endswith("7 and 12 more: gone")

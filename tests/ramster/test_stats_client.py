@@ -35,8 +35,17 @@ def test_nobody_there_is_said_in_a_line(url: str) -> None:
         fetch_figures("http://127.0.0.1:1")
     with pytest.raises(StatsError, match="404 Not Found"):
         fetch_figures(f"{url}/other")
-    with pytest.raises(StatsError, match="no figures of a node"):
-        fetch_figures("nonsense")
+
+
+def test_the_scheme_may_be_left_out(url: str) -> None:
+    assert fetch_figures(url.removeprefix("http://"))["name"] == "n"
+    assert fetch_figures(url.removeprefix("http://") + "/stats")["name"] == "n"
+
+
+@pytest.mark.parametrize("nonsense", ["", "a b", "file:///etc/passwd", "ftp://h", "http://", "h:x"])
+def test_what_is_no_address_is_refused(nonsense: str) -> None:
+    with pytest.raises(StatsError, match="accepted is http://HOST:PORT, or HOST:PORT"):
+        fetch_figures(nonsense)
 
 
 @pytest.mark.parametrize(

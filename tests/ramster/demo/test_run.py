@@ -14,7 +14,7 @@ import pytest
 from ramster.addresses import Address, ExportSpec
 from ramster.config import NodeConfig
 from ramster.embed import EmbeddedNode
-from tests.support.serving import ROOT, clean_environment, run_ramster
+from tests.support.serving import BLOCK_GRPC, ROOT, clean_environment, run_ramster
 
 
 def test_three_nodes_hold_the_data_and_give_every_byte_back() -> None:
@@ -89,7 +89,8 @@ def test_a_node_without_room_makes_it_fail(folder: Path) -> None:
         )
     assert done.returncode == 1
     assert "no room for 32 of 32 pages" in done.stdout
-    assert "  wrong pages: 0\n" not in done.stdout
+    assert "  wrong pages: 0\n" in done.stdout  # of those that were written
+    assert "  pages of refused writes, not compared: " in done.stdout
 
 
 def test_nobody_there_is_one_line_and_exit_code_1() -> None:
@@ -128,3 +129,27 @@ def test_ended_from_outside_it_takes_its_nodes_along(number: signal.Signals) -> 
         assert demo.wait(60) == 128 + number
     assert "Traceback" not in rest
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_device_that_is_not_there_is_named_in_words() -> None:
+    with EmbeddedNode(NodeConfig(name="n", http=Address("127.0.0.1", 0))) as node:
+        stats = node.node.endpoints["http"]
+        words = ("demo", "--connect", "tcp://127.0.0.1:1/disk", "--stats", stats, "--size", "1MiB")
+        done = run_ramster(*words)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said == "ramster demo: tcp://127.0.0.1:1/disk: Connection refused"
+
+
+def test_three_nodes_without_the_extra_are_refused_before_anything_is_read() -> None:
+    done = run_ramster("demo", "--size", "1MiB", before=BLOCK_GRPC)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install 'ramster[cluster]'" in done.stderr
+    assert "--mode zcache" in done.stderr
+
+
+@pytest.mark.parametrize(("flag", "value"), [("connect", "tcp://h/disk"), ("stats", "http://h")])
+def test_a_device_and_its_figures_are_given_together(flag: str, value: str) -> None:
+    done = run_ramster("demo", f"--{flag}", value)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{flag} = '{value}' (from --{flag}): accepted is given together" in done.stderr

@@ -75,6 +75,9 @@ def test_refused_requests_are_counted_and_the_pass_goes_on() -> None:
         assert phase.bytes_done == len(DATA)
         assert phase.failures
         assert "no room for 32 of 32 pages" in phase.failures[0]
+        assert workload.unwritten_pages > 0
+        assert workload.unwritten_pages % 32 in (0, 5)
+        assert not (await workload.read_in_order()).wrong_pages
 
     over_nbd(use, pool_limit=2 * CHUNK_BYTES)
 
