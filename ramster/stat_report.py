@@ -85,12 +85,15 @@ def _pages(figures: Figures) -> str:
 def _traffic(figures: Figures) -> str:
     cache, cluster = figures["cache"], figures["cluster"]
     found = cache["get_hits"] + cache["gets_away"]
+    refused = "refused for want of room"
+    if cluster is not None:  # where the page store waits and puts again
+        refused = f"found no room at once ({_count(cluster['puts_waited'])} writes waited)"
     lines = [
         f"  gets     {_count(cache['gets'])}: {_count(cache['get_hits'])} here, "
         f"{_count(cache['gets_away'])} at peers, {_count(cache['get_misses'])} missed"
         f" ({_percent(found, cache['gets'])} found), {_count(cache['gets_corrupt'])} corrupt",
         f"  puts     {_count(cache['puts'])}: {_count(cache['puts_stored'])} stored, "
-        f"{_count(cache['puts_refused_full'])} refused for want of room",
+        f"{_count(cache['puts_refused_full'])} {refused}",
     ]
     if cluster is not None:
         failed = cluster["spills_timed_out"] + cluster["spills_unreachable"]

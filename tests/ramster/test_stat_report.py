@@ -35,7 +35,7 @@ def test_the_page_of_a_lone_node_says_what_it_stores() -> None:
     assert "  here     1.0 MiB -> " in page
     assert " of 4.0 MiB (" in page
     assert "  gets     2: 1 here, 0 at peers, 1 missed (50 % found)" in page
-    assert "  puts     256: 256 stored" in page
+    assert "  puts     256: 256 stored, 0 refused for want of room\n" in page
     assert "\npeers" not in page
     assert "block devices" not in page
 
@@ -48,6 +48,7 @@ def test_the_page_of_a_cluster_lists_peers_owners_and_losses() -> None:
     assert any(line.split()[:2] == ["c", "2"] for line in lines)
     assert "  lent     0 B of the frames, of 512.0 KiB" in page
     assert "11 lost" in page
+    assert " found no room at once (0 writes waited)" in page
     assert all(len(line) <= 100 for line in lines)
 
 
