@@ -111,6 +111,7 @@ class Cluster:
             self._spiller,
             self._fetcher,
             self._flusher,
+            self._peers,
             clock,
             self.counters,
         )

@@ -19,9 +19,10 @@ from ramster.counters import ClusterCounters
 from ramster.errors import StoreClosedError, StoreFullError
 from ramster.fetcher import Fetcher, PendingGet
 from ramster.flusher import Flusher
+from ramster.peers import Peers
 from ramster.removal import remove_object, remove_pool, remove_range
 from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue
-from ramster.spiller import Spiller
+from ramster.spiller import ROOM_BYTES_MIN, Spiller
 from ramster.store import check_payload, check_target
 from zcache import (
     PAGE_SIZE,
@@ -47,6 +48,7 @@ class ClusterStore:
         spiller: Spiller,
         fetcher: Fetcher,
         flusher: Flusher,
+        peers: Peers,
         clock: Clock,
         counters: ClusterCounters,
     ) -> None:
@@ -56,6 +58,7 @@ class ClusterStore:
         self._spiller = spiller
         self._fetcher = fetcher
         self._flusher = flusher
+        self._peers = peers
         self._clock = clock
         self._counters = counters
         self._closed = False
@@ -107,6 +110,7 @@ class ClusterStore:
         """See ``PageStore``. Waits only when the pool is full and the spiller can make room."""
         self._check_open()
         view = check_payload(indexes, payload)
+        began = self._clock.now()
         deadline = asyncio.get_running_loop().time() + self._config.put_wait_s
         for first in range(0, len(indexes), BATCH_PAGES_MAX):
             if first:
@@ -121,7 +125,7 @@ class ClusterStore:
                 keep_old=keep_old,
             )
             try:
-                stored = await self._room.until(partial(self._try, put), deadline)
+                stored = await self._room.until(partial(self._try, put, began), deadline)
             finally:
                 self._flusher.drain()  # a put gives up the old page's copy, and a refused one too
                 due = self._spiller.poke()
@@ -136,8 +140,12 @@ class ClusterStore:
                 # A writer that never waits for anything else must let the spiller begin.
                 await asyncio.sleep(0)
 
-    def _try(self, put: PendingPut) -> bool:
-        """One attempt of a put. Raises StoreFullError when no room can be made."""
+    def _try(self, put: PendingPut, began: float) -> bool:
+        """One attempt of a put. Raises StoreFullError when no room can be made.
+
+        That no lender has room counts only from what lenders said since the put ``began``, and
+        after the flushes that they are owed.
+        """
         first_attempt = put.refusal is None
         stored = put.stored
         if put():
@@ -146,7 +154,9 @@ class ClusterStore:
             self._spiller.put_refused()
         if first_attempt:
             self._counters.puts_waited += 1
-        if not self._spiller.may_make_room():
+        self._flusher.drain()
+        self._peers.ask_for_room(ROOM_BYTES_MIN, since=began)
+        if not self._spiller.may_make_room() and not self._flusher.frees_room:
             self._counters.puts_refused += 1
             raise StoreFullError(f"{put.refusal}; {self._spiller.why_not()}") from put.refusal
         return False

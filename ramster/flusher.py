@@ -96,6 +96,14 @@ class Flusher:
         """Pages whose flush is not acknowledged, over all lenders."""
         return sum(queue.pages for queue in self._queues.values())
 
+    @property
+    def frees_room(self) -> bool:
+        """Whether a lender that takes spills is owed flushes: it has more room after them."""
+        return any(
+            queue.pages > 0 and self._peers.takes_spills(lender)
+            for lender, queue in self._queues.items()
+        )
+
     def drain(self) -> None:
         """Queue every copy that the cache has given up; to be called after whatever may have done
         so.

@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 
+ROOM_ASK_PAUSE_S = 0.02
+"""Writers that are refused again and again ask a peer for its room no more often than this."""
+
 LEASE_S_MIN = 0.1
 """A lender that promises less is not worth the heartbeats."""
 
@@ -124,6 +127,10 @@ class Peer:
     """Calls that failed since the last answer."""
     lease_s: float = 0.0
     room_bytes: int = 0
+    room_at: float = float("-inf")
+    """When the hello or heartbeat was sent whose answer told of the room."""
+    room_wanted_at: float = float("-inf")
+    """No older word is good enough to say that there is no room."""
     reserved_bytes: int = 0
     """Part of the room that spills on their way will take."""
     foreign_pages: int = 0
@@ -179,10 +186,12 @@ class Membership:
         """Whether a peer that is no candidate now may soon be one.
 
         It has not had the time to answer its first hello, or the one that a new life or lease
-        needs; or it had room when it was last heard, and is not dead yet.
+        needs; or it had room when it was last heard, and is not dead yet; or it was asked what
+        room it has now.
         """
         return any(
             peer.state is PeerState.CONNECTING
+            or (peer.state is PeerState.ALIVE and peer.room_at < peer.room_wanted_at)
             or (peer.state in (PeerState.ALIVE, PeerState.SUSPECT) and peer.lender is None)
             or (peer.state is PeerState.SUSPECT and peer.room_bytes > 0)
             for peer in self._peers.values()
@@ -229,7 +238,7 @@ class Membership:
         self._address_of[lender] = address
         peer.hello_due = False
         peer.lease_s = reply.lease_s
-        peer.room_bytes = reply.room_bytes
+        peer.room_bytes, peer.room_at = reply.room_bytes, sent_at
         was_up = peer.state is PeerState.ALIVE
         events += self._answered(peer, sent_at, now)
         if first or not was_up:
@@ -246,7 +255,7 @@ class Membership:
         peer = self._peers[address]
         if reply.incarnation != lender.incarnation:
             return self._lose(peer, f"{lender.node} at {address} restarted", now)
-        peer.room_bytes = reply.room_bytes
+        peer.room_bytes, peer.room_at = reply.room_bytes, sent_at
         peer.foreign_pages = reply.foreign_pages
         return self._answered(peer, sent_at, now)
 
@@ -304,6 +313,29 @@ class Membership:
         address = self._address_of.get(lender)
         if address is not None:
             self._peers[address].room_bytes = room_bytes
+
+    def want_room(self, below: int, *, since: float, now: float) -> list[str]:
+        """A put found no room: peers with less than ``below`` bytes are to say so again, unless
+        they were asked after ``since``. Returns the addresses whose next step changed.
+        """
+        sooner = []
+        for peer in self._peers.values():
+            if peer.state is not PeerState.ALIVE:
+                continue
+            if peer.room_bytes - peer.reserved_bytes >= below:
+                continue
+            peer.room_wanted_at = max(peer.room_wanted_at, since)
+            ask_at = max(now, peer.room_at + ROOM_ASK_PAUSE_S)
+            if peer.room_at < peer.room_wanted_at and not peer.hello_due and ask_at < peer.next_at:
+                peer.next_at = ask_at
+                sooner.append(peer.address)
+        return sooner
+
+    def on_flushed(self, lender: Lender, *, now: float) -> None:
+        """A lender dropped pages: what it said of its room before may be too little."""
+        address = self._address_of.get(lender)
+        if address is not None:
+            self._peers[address].room_wanted_at = now
 
     def reserve(self, lender: Lender, size: int) -> None:
         """A spill of ``size`` bytes is on its way (or, negative, has ended)."""

@@ -81,6 +81,10 @@ class Peers:
             PeerState.SUSPECT,
         )
 
+    def takes_spills(self, lender: Lender) -> bool:
+        """Whether a lender answers, so that pages may go there."""
+        return self._membership.state_of(lender) is PeerState.ALIVE
+
     async def spill(self, lender: Lender, request: SpillRequest, deadline_s: float) -> SpillReply:
         """See ``PeerLink.spill``."""
         return await self._call(lender, lambda link: link.spill(request, deadline_s))
@@ -92,6 +96,8 @@ class Peers:
     async def flush(self, lender: Lender, request: FlushRequest, deadline_s: float) -> None:
         """See ``PeerLink.flush``."""
         await self._call(lender, lambda link: link.flush(request, deadline_s))
+        self._membership.on_flushed(lender, now=self._clock.now())
+        self._deliver([])  # there may be room
 
     async def _call(self, lender: Lender, send: Callable[[PeerLink], Awaitable[Reply]]) -> Reply:
         address = self._membership.address_of(lender)
@@ -120,6 +126,13 @@ class Peers:
         if events:
             self._watch_poke.set()
             self._deliver(events)
+
+    def ask_for_room(self, below: int, *, since: float) -> None:
+        """Let peers with less room than that say again what they have, unless they were asked
+        after ``since``.
+        """
+        for address in self._membership.want_room(below, since=since, now=self._clock.now()):
+            self._pokes[address].set()
 
     # -- keeping in touch
     # --------------------------------------------------------------------------------
@@ -176,7 +189,13 @@ class Peers:
             events = membership.on_hello_reply(
                 address, reply, sent_at=sent_at, now=self._clock.now()
             )
+            self._tell_of_room(events)
         self._announce(None, events)
+
+    def _tell_of_room(self, events: list[Event]) -> None:
+        """A peer answered: the room there may have changed, also where nothing happened."""
+        if not events:
+            self._deliver(events)
 
     async def _send_heartbeat(self, address: str) -> None:
         membership, sent_at = self._membership, self._clock.now()
@@ -199,8 +218,7 @@ class Peers:
             events = membership.on_heartbeat_reply(
                 lender, reply, sent_at=sent_at, now=self._clock.now()
             )
-            self._deliver(events)  # also when empty: the room there may have changed
-            events = []
+            self._tell_of_room(events)
         self._announce(None, events)
 
     async def close(self) -> None:

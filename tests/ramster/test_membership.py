@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ramster.cluster_config import ClusterConfig
 from ramster.lenders import Lender
 from ramster.membership import (
+    ROOM_ASK_PAUSE_S,
     LenderGone,
     LenderUp,
     Membership,
@@ -128,6 +129,23 @@ def test_a_peer_that_never_answered_is_dead_after_the_dead_time() -> None:
         StateChanged("b:1", PeerState.CONNECTING, PeerState.DEAD, "connection refused")
     ]
     assert not members.may_gain_room()
+
+
+def test_a_peer_without_room_is_asked_again_for_a_put_that_came_later() -> None:
+    members = alive()
+    asked_at = members.peer("b:1").room_at
+    assert members.want_room(1, since=asked_at + 1, now=asked_at + 1) == [], "it has room"
+    members.on_room(B, 0)
+    assert members.want_room(1, since=asked_at, now=asked_at) == [], "its word is not older"
+    assert not members.may_gain_room()
+    assert members.want_room(1, since=asked_at + 0.001, now=asked_at + 0.001) == ["b:1"]
+    assert members.may_gain_room()
+    assert members.step("b:1").at == asked_at + ROOM_ASK_PAUSE_S, "not at any rate"
+    assert members.want_room(1, since=asked_at + 0.001, now=asked_at + 0.002) == []
+    members.on_heartbeat_reply(B, beat(room=0), sent_at=asked_at + 0.02, now=asked_at + 0.03)
+    assert not members.may_gain_room()
+    members.on_flushed(B, now=asked_at + 0.04)
+    assert members.may_gain_room()
 
 
 def test_a_peer_that_may_soon_have_room_is_told_from_one_that_has_none() -> None:
