@@ -41,6 +41,8 @@ def fetch_figures(url: str, timeout_s: float = 5.0) -> Figures:
         raise StatsError(f"no node answers at {target}: {reason}") from error
     except (OSError, ValueError, HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        # What answers may be no HTTP server, and its bytes no text for a terminal.
+        reason = "".join(char if char.isprintable() else "?" for char in reason)[:200]
         raise StatsError(f"{target}: no figures of a node: {reason}") from error
     if not isinstance(figures, dict) or "pages" not in figures:
         raise StatsError(f"{target}: these are no figures of a node")

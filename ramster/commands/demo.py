@@ -23,6 +23,7 @@ from ramster.demo.progress import Progress
 from ramster.demo.report import DemoReport
 from ramster.demo.run import DemoPlan, run_demo
 from ramster.errors import ConfigurationError, MissingExtraError
+from ramster.quantities import show_size
 from ramster.settings import MODE, SIZE, Kind
 from ramster.stats_client import StatsError
 
@@ -72,6 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if plan.size_bytes < 2**20:
         raise ConfigurationError("size", arguments.size, "--size", "at least 1MiB")
+    # The demo holds the data itself, and its nodes hold them compressed.
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if plan.size_bytes > memory // 2:
+        accepted = f"at most half of this machine's memory ({show_size(memory // 2)})"
+        raise ConfigurationError("size", arguments.size, "--size", accepted)
     if (plan.connect is None) != (not plan.stats_url):
         accepted = "given together with --stats, or neither of them"
         key = "connect" if arguments.connect is not None else "stats"
@@ -114,7 +120,7 @@ def _in_words(error: Exception, connect: str | None) -> str:
     reason = error.strerror or str(error)
     if error.errno and reason.startswith("Connect call failed"):  # asyncio's words
         reason = os.strerror(error.errno)
-    return f"{connect}: {reason}" if connect else reason
+    return f"{connect}: {reason}" if connect and "://" not in reason else reason
 
 
 def _read(kind: Kind[T], key: str, text: str) -> T:

@@ -131,6 +131,12 @@ def test_ended_from_outside_it_takes_its_nodes_along(number: signal.Signals) -> 
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+def test_more_data_than_memory_are_refused() -> None:
+    done = run_ramster("demo", "--mode", "zcache", "--size", "1000T")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "at most half of this machine's memory (" in done.stderr
+
+
 def test_a_device_that_is_not_there_is_named_in_words() -> None:
     with EmbeddedNode(NodeConfig(name="n", http=Address("127.0.0.1", 0))) as node:
         stats = node.node.endpoints["http"]
