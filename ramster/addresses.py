@@ -6,6 +6,7 @@ Parsing takes values that were parsed before as they are, so that it may be done
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from ramster.quantities import format_size, parse_size
 
 __all__ = [
+    "ABSENT_FAMILY",
     "NBD_PORT",
     "PEER_PORT",
     "STATS_PORT",
@@ -23,6 +25,10 @@ __all__ = [
     "parse_name",
     "parse_nbd_url",
 ]
+
+ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""Errors of binding an address whose family this machine lacks: a name such as localhost may have
+an IPv6 address where there is no IPv6."""
 
 PEER_PORT = 7777
 """Where peers listen unless told otherwise."""

@@ -14,15 +14,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
 
 from prometheus_client.exposition import choose_encoder
 
-from ramster.addresses import Address
+from ramster.addresses import ABSENT_FAMILY, Address
 from ramster.errors import ListenError
 from ramster.figures import Figures
 from ramster.metrics import registry_of
@@ -92,9 +94,19 @@ class StatsServer:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _listen(self, address: Address) -> Address:
-        self._server = await asyncio.start_server(
-            self._accept, address.host, address.port, limit=REQUEST_BYTES_MAX
+        listen = partial(
+            asyncio.start_server,
+            self._accept,
+            address.host,
+            address.port,
+            limit=REQUEST_BYTES_MAX,
         )
+        try:
+            self._server = await listen()
+        except OSError as error:
+            if error.errno not in ABSENT_FAMILY:
+                raise
+            self._server = await listen(family=socket.AF_INET)
         return Address(address.host, self._server.sockets[0].getsockname()[1])
 
     async def _shut(self) -> None:

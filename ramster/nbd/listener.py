@@ -15,14 +15,13 @@ import stat
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from ramster.addresses import parse_address, parse_nbd_url
+from ramster.addresses import ABSENT_FAMILY, parse_address, parse_nbd_url
 from ramster.errors import ConfigurationError, ListenError
 from ramster.nbd.protocol import DEFAULT_PORT
 
 __all__ = ["Listener", "nbd_uri", "open_listener", "split_url"]
 
 BACKLOG = 128
-_ABSENT_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _ACCEPTED = "tcp://HOST:PORT, tcp://[IPV6]:PORT or unix:///PATH (at most 107 bytes)"
 
 
@@ -99,7 +98,7 @@ def _bind_tcp(url: str, host: str, port: int) -> list[socket.socket]:
             try:
                 sockets.append(_bound(family, kind, protocol, (address[0], wanted, *address[2:])))
             except OSError as error:
-                if error.errno not in _ABSENT_FAMILY:
+                if error.errno not in ABSENT_FAMILY:
                     raise
                 missing = error
         if not sockets and missing is not None:

@@ -20,7 +20,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc import aio
 
-from ramster.addresses import PEER_PORT, Address, parse_address
+from ramster.addresses import ABSENT_FAMILY, PEER_PORT, Address, parse_address
 from ramster.errors import BadMessageError, ConfigurationError, ListenError
 from ramster.rpc import convert, methods
 from ramster.rpc.options import ConnectionSettings
@@ -238,10 +238,18 @@ async def _check_bindable(address: Address) -> None:
         found = await loop.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
+        absent: list[OSError] = []
         for family, kind, protocol, _, place in found:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(place)
+            try:
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(place)
+            except OSError as error:
+                if error.errno not in ABSENT_FAMILY:
+                    raise
+                absent.append(error)
+        if absent and len(absent) == len(found):
+            raise absent[0]
     except OSError as error:
         reason = error.strerror or str(error)
         raise ListenError(error.errno or 0, f"cannot listen on {address}: {reason}") from error

@@ -201,3 +201,23 @@ def test_the_server_works_beside_a_running_event_loop(served: Served) -> None:
         return await asyncio.to_thread(served.get, "/healthz")
 
     assert asyncio.run(ask())[0] == 200
+
+
+def test_a_name_may_have_an_address_of_a_family_that_is_not_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    absent = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0))
+    present = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+
+    def found(_host: object, _port: object, family: int = 0, *_: object) -> list[object]:
+        return [present] if family == socket.AF_INET else [absent, present]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    server = StatsServer(answered, lambda: "serving")
+    bound = server.start(Address("localhost", 0))
+    monkeypatch.undo()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{bound.port}/healthz") as answer:
+            assert answer.status == 200
+    finally:
+        server.close()

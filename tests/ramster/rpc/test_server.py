@@ -355,6 +355,34 @@ def test_peers_listen_where_they_are_told_and_are_reached_there(listen: str) -> 
     run(work())
 
 
+def test_a_name_may_have_an_address_of_a_family_that_is_not_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    absent = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0))
+    present = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [absent, present])
+
+    async def work() -> None:
+        async with serving(listen="localhost:0") as address, linked(address) as link:
+            assert (await link.hello(hello(), PATIENCE_S)).lease
+
+    run(work())
+
+
+def test_a_name_with_no_address_of_this_machine_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    absent = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [absent])
+
+    async def work() -> None:
+        with pytest.raises(ListenError, match="cannot listen on elsewhere:0"):
+            async with serving(listen="elsewhere:0"):
+                pass
+
+    run(work())
+
+
 def _ipv6_works() -> bool:
     try:
         with socket.socket(socket.AF_INET6) as probe:
