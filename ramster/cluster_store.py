@@ -21,7 +21,7 @@ from ramster.fetcher import Fetcher, PendingGet
 from ramster.flusher import Flusher
 from ramster.peers import Peers
 from ramster.removal import remove_object, remove_pool, remove_range
-from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue
+from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue, pending_puts
 from ramster.spiller import ROOM_BYTES_MIN, Spiller
 from ramster.store import check_payload, check_target
 from zcache import (
@@ -112,18 +112,11 @@ class ClusterStore:
         view = check_payload(indexes, payload)
         began = self._clock.now()
         deadline = asyncio.get_running_loop().time() + self._config.put_wait_s
-        for first in range(0, len(indexes), BATCH_PAGES_MAX):
+        for first, put in pending_puts(
+            self._cache, pool_id, object_id, indexes, view, keep_old=keep_old
+        ):
             if first:
                 await asyncio.sleep(0)
-            stop = first + BATCH_PAGES_MAX
-            put = PendingPut(
-                self._cache,
-                pool_id,
-                object_id,
-                indexes[first:stop],
-                view[first * PAGE_SIZE : stop * PAGE_SIZE],
-                keep_old=keep_old,
-            )
             try:
                 stored = await self._room.until(partial(self._try, put, began), deadline)
             finally:

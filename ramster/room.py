@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ramster.errors import StoreClosedError
 from zcache import PAGE_SIZE, Buffer, CacheContract, CacheFullError, PutRefusedError
 
-__all__ = ["BATCH_PAGES_MAX", "PendingPut", "RoomQueue"]
+__all__ = ["BATCH_PAGES_MAX", "PendingPut", "RoomQueue", "pending_puts"]
 
 BATCH_PAGES_MAX = 256
 """Pages handed to the cache in one call: one large request must not hold up the event loop."""
@@ -64,6 +64,31 @@ class PendingPut:
             raise
         self.stored = len(self._indexes)
         return True
+
+
+def pending_puts(
+    cache: CacheContract,
+    pool_id: int,
+    object_id: int,
+    indexes: Sequence[int],
+    payload: memoryview,
+    *,
+    keep_old: bool,
+) -> Iterator[tuple[int, PendingPut]]:
+    """A put in batches of ``BATCH_PAGES_MAX`` pages, each with the number of pages before it."""
+    for first in range(0, len(indexes), BATCH_PAGES_MAX):
+        stop = first + BATCH_PAGES_MAX
+        yield (
+            first,
+            PendingPut(
+                cache,
+                pool_id,
+                object_id,
+                indexes[first:stop],
+                payload[first * PAGE_SIZE : stop * PAGE_SIZE],
+                keep_old=keep_old,
+            ),
+        )
 
 
 class RoomQueue:

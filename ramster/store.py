@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ramster.errors import PageLostError, StoreClosedError, StoreFullError
 from ramster.removal import remove_object, remove_pool, remove_range
-from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue
+from ramster.room import BATCH_PAGES_MAX, RoomQueue, pending_puts
 from zcache import (
     PAGE_SIZE,
     BadHandleError,
@@ -163,18 +163,11 @@ class LocalStore:
         self._check_open()
         view = check_payload(indexes, payload)
         deadline = asyncio.get_running_loop().time() + self._put_wait_s
-        for first in range(0, len(indexes), BATCH_PAGES_MAX):
+        for first, put in pending_puts(
+            self._cache, pool_id, object_id, indexes, view, keep_old=keep_old
+        ):
             if first:
                 await asyncio.sleep(0)
-            part = slice(first, first + BATCH_PAGES_MAX)
-            put = PendingPut(
-                self._cache,
-                pool_id,
-                object_id,
-                indexes[part],
-                view[first * PAGE_SIZE : part.stop * PAGE_SIZE],
-                keep_old=keep_old,
-            )
             if not await self._room.until(put, deadline):
                 raise StoreFullError(
                     f"no room for {len(indexes) - first - put.stored} of {len(indexes)} pages: "
