@@ -30,6 +30,7 @@ from zcache.page import (
     INDEX_MAX,
     OBJECT_ID_INVALID,
     PAGE_SIZE,
+    PLACE_BITS,
     AdoptStatus,
     AwayPage,
     AwayPages,
@@ -41,6 +42,9 @@ from zcache.page import (
     PoolKind,
     RestoreStatus,
     SpillTicket,
+    place_of,
+    position_of,
+    where_of,
 )
 from zcache.stats import CacheStats
 
@@ -52,6 +56,7 @@ __all__ = [
     "CacheStats",
     # values
     "PAGE_SIZE",
+    "PLACE_BITS",
     "INDEX_MAX",
     "OBJECT_ID_INVALID",
     "BLOB_ABSENT",
@@ -67,6 +72,9 @@ __all__ = [
     "PoolKind",
     "RestoreStatus",
     "SpillTicket",
+    "place_of",
+    "position_of",
+    "where_of",
     # errors
     "ZcacheError",
     "BadHandleError",

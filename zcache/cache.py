@@ -366,15 +366,15 @@ class Cache:
         check_handle(object_id, index)
         return self._repatriation.forget(pool_id, object_id, index, generation)
 
-    def forget_where(self, where: int, kind: PoolKind) -> int:
+    def forget_where(self, place: int, kind: PoolKind) -> int:
         """See ``CacheContract.forget_where``."""
-        return self._repatriation.forget_where(where, kind)
+        return self._repatriation.forget_where(place, kind)
 
     def scan_away(
-        self, where: int, *, cursor: int = 0, pages_max: int = 4096
+        self, place: int, *, cursor: int = 0, pages_max: int = 4096
     ) -> tuple[list[tuple[int, int, int]], AwayPages, int]:
         """See ``CacheContract.scan_away``."""
-        return self._repatriation.scan(where, cursor, pages_max)
+        return self._repatriation.scan(place, cursor, pages_max)
 
     # -- lending: pages of other nodes -------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 Covers: operations, their answers and their failures. One test suite runs over every implementation.
 Does not cover: peers. A cache never calls out; it knows only that a page can be *away* at some
-``where``, a 64-bit word that means something to the layer above and nothing here.
+``where``, a 64-bit word: its low 32 bits number a place (never 0), by which pages are summed,
+scanned and forgotten here; its high 32 bits are a position, which means something to the layer
+above and nothing here.
 
 A page's states, at its owner:
 
@@ -253,17 +255,21 @@ class CacheContract(Protocol):
     def forget_away(self, pool_id: int, object_id: int, index: int, generation: int) -> bool:
         """Drop a stub whose copy is gone; nothing is queued. False if the page changed since."""
 
-    def forget_where(self, where: int, kind: PoolKind) -> int:
-        """Drop own pages of ``kind`` away at ``where``; nothing is queued. Returns how many."""
+    def forget_where(self, place: int, kind: PoolKind) -> int:
+        """Drop own pages of ``kind`` away at a place, whatever their position; nothing is queued.
+
+        Returns how many. Raises BadHandleError for a number that no place has.
+        """
 
     def scan_away(
-        self, where: int, *, cursor: int = 0, pages_max: int = 4096
+        self, place: int, *, cursor: int = 0, pages_max: int = 4096
     ) -> tuple[list[tuple[int, int, int]], AwayPages, int]:
-        """Pages away at ``where``: (pool id, object id, index), their columns, the next cursor.
+        """Pages away at a place: (pool id, object id, index), their columns, the next cursor.
 
         The cursor is 0 when the scan is complete. A call looks at a bounded part of the cache, so
         it may return fewer pages than asked for, or none, with more to come. Pages that come and go
-        during a scan may be missed or seen twice; pages that stay are seen.
+        during a scan may be missed or seen twice; pages that stay are seen. Raises BadHandleError
+        for a number that no place has.
         """
 
     # -- lending: pages of other nodes -------------------------------------------------------------

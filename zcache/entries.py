@@ -12,7 +12,7 @@ from __future__ import annotations
 from zcache.config import CacheConfig
 from zcache.displaced import DisplacedQueue
 from zcache.index import Index, PageObject, Pool
-from zcache.page import AwayPage, AwayPages, Encoding
+from zcache.page import PLACE_MASK, AwayPage, AwayPages, Encoding
 from zcache.page_table import (
     AWAY,
     COUNT_MASK,
@@ -34,7 +34,7 @@ __all__ = ["Entries"]
 class Entries:
     """The state of one cache.
 
-    ``away``     where -> [ephemeral pages, persistent pages] there
+    ``away``     place -> [ephemeral pages, persistent pages] there, at any position
     ``counters`` the counting fields of CacheStats; gauges are filled in when asked for
     """
 
@@ -201,11 +201,14 @@ class Entries:
     # -- pages elsewhere ---------------------------------------------------------------------------
 
     def count_away(self, where: int, flags: int, change: int) -> None:
-        """Keep ``away`` in step with a stub that comes or goes."""
-        pair = self.away.setdefault(where, [0, 0])
+        """Keep ``away`` in step with stubs that come to a place or go from it."""
+        place = where & PLACE_MASK
+        pair = self.away.get(place)
+        if pair is None:
+            pair = self.away[place] = [0, 0]
         pair[flags // PERSISTENT & 1] += change
         if pair == [0, 0]:
-            del self.away[where]
+            del self.away[place]
 
     def away_page(self, entry: int) -> AwayPage:
         """What is needed to fetch a page that is away."""

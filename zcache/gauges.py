@@ -49,8 +49,8 @@ def snapshot(entries: Entries, spills: SpillDesk) -> CacheStats:
         displaced_pending=len(entries.displaced),
         metadata_bytes=metadata_bytes(entries, spills),
         away_by_where={
-            where: (persistent, ephemeral)
-            for where, (ephemeral, persistent) in entries.away.items()
+            place: (persistent, ephemeral)
+            for place, (ephemeral, persistent) in entries.away.items()
         },
     )
 

@@ -1,6 +1,6 @@
 """What a page is, how it is named, and the packed columns in which batches of pages travel.
 
-Covers: constants, enumerations, value types, checks of handles. No state.
+Covers: constants, enumerations, value types, checks of handles and of ``where`` words. No state.
 Read next: ``contract.py`` for the operations, ``cache.py`` for the reference implementation.
 
 A batch is a set of columns of equal length (``array`` of machine words, little-endian on every
@@ -22,6 +22,8 @@ __all__ = [
     "INDEX_MAX",
     "OBJECT_ID_INVALID",
     "PAGE_SIZE",
+    "PLACE_BITS",
+    "PLACE_MASK",
     "AdoptStatus",
     "AwayPage",
     "AwayPages",
@@ -34,6 +36,11 @@ __all__ = [
     "RestoreStatus",
     "SpillTicket",
     "check_handle",
+    "check_place",
+    "check_where",
+    "place_of",
+    "position_of",
+    "where_of",
 ]
 
 PAGE_SIZE: Final = 4096
@@ -44,6 +51,16 @@ INDEX_MAX: Final = 2**64 - 1
 
 OBJECT_ID_INVALID: Final = 2**192 - 1
 """All 192 bits set: no object (as in tmem). Object ids are 0 .. 2**192 - 2."""
+
+PLACE_BITS: Final = 32
+"""The bits of a ``where`` word, from the lowest, that number a place; those above are a position.
+
+Places are summed, scanned and forgotten here. What a place is, and what a position in it is, the
+layer above knows.
+"""
+
+PLACE_MASK: Final = 2**PLACE_BITS - 1
+"""The largest number of a place, and the bits of a ``where`` that hold one."""
 
 Buffer = bytes | bytearray | memoryview
 """What page data may be handed in as; contiguous bytes."""
@@ -164,7 +181,7 @@ class AwayPages:
     """Pages elsewhere, as columns.
 
     ``positions`` u64: in an answer to a batch, which page of the batch; in displaced pages 0.
-    The other columns are those of ``AwayPage``.
+    The other columns are those of ``AwayPage``; ``wheres`` u64 are whole words, place and position.
     """
 
     positions: array[int] = field(default_factory=_words)
@@ -197,3 +214,35 @@ def check_handle(object_id: int, index: int) -> None:
         raise BadHandleError(f"object id {object_id:#x}: accepted is 0 to 2**192 - 2")
     if not 0 <= index <= INDEX_MAX:
         raise BadHandleError(f"index {index}: accepted is 0 to 2**64 - 1")
+
+
+def place_of(where: int) -> int:
+    """The place in a ``where`` word."""
+    return where & PLACE_MASK
+
+
+def position_of(where: int) -> int:
+    """The position in a ``where`` word."""
+    return where >> PLACE_BITS
+
+
+def where_of(place: int, position: int = 0) -> int:
+    """The word of a place and a position in it. Raises BadHandleError for one out of range."""
+    check_place(place)
+    if not 0 <= position < 2**32:
+        raise BadHandleError(f"position {position}: accepted is 0 to 2**32 - 1")
+    return position << PLACE_BITS | place
+
+
+def check_place(place: int) -> None:
+    """Raise BadHandleError unless ``place`` can number a place."""
+    if not 1 <= place <= PLACE_MASK:
+        raise BadHandleError(f"place {place}: accepted is 1 to 2**32 - 1")
+
+
+def check_where(where: int) -> None:
+    """Raise BadHandleError unless ``where`` is a 64-bit word that names a place."""
+    if not 0 <= where < 2**64 or not where & PLACE_MASK:
+        raise BadHandleError(
+            f"where = {where:#x}: accepted is a word of 64 bits, the low 32 of them not 0"
+        )

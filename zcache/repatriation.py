@@ -19,11 +19,13 @@ from zcache.index import Pool
 from zcache.lending import blob_offsets
 from zcache.page import (
     PAGE_SIZE,
+    PLACE_MASK,
     AwayPages,
     GetFree,
     PackedBlobs,
     PoolKind,
     RestoreStatus,
+    check_place,
 )
 from zcache.page_table import AWAY, ENCODING_MASK, FOREIGN, PERSISTENT, STATE_MASK
 
@@ -119,8 +121,9 @@ class Repatriation:
             entries.forget_stub(entry)
             return True
 
-    def forget_where(self, where: int, kind: PoolKind) -> int:
+    def forget_where(self, place: int, kind: PoolKind) -> int:
         """See ``CacheContract.forget_where``."""
+        check_place(place)
         entries = self._entries
         wanted = AWAY | (PERSISTENT if kind == PoolKind.PERSISTENT else 0)
         mask = STATE_MASK | FOREIGN | PERSISTENT
@@ -128,20 +131,24 @@ class Repatriation:
         while True:
             with self._lock:
                 table = entries.table
-                pair = entries.away.get(where)
+                pair = entries.away.get(place)
                 if pair is None or not pair[kind] or cursor >= len(table.flags):
                     return forgotten
                 stop = min(cursor + _SCAN_CHUNK, len(table.flags))
                 for entry in range(cursor, stop):
-                    if table.flags[entry] & mask == wanted and table.words[entry] == where:
+                    if (
+                        table.flags[entry] & mask == wanted
+                        and table.words[entry] & PLACE_MASK == place
+                    ):
                         entries.forget_stub(entry)
                         forgotten += 1
                 cursor = stop
 
     def scan(
-        self, where: int, cursor: int, pages_max: int
+        self, place: int, cursor: int, pages_max: int
     ) -> tuple[list[tuple[int, int, int]], AwayPages, int]:
         """See ``CacheContract.scan_away``."""
+        check_place(place)
         entries = self._entries
         table = entries.table
         handles: list[tuple[int, int, int]] = []
@@ -149,10 +156,13 @@ class Repatriation:
         end = cursor + _SCAN_MAX
         while cursor < end:
             with self._lock:
-                if where not in entries.away or cursor >= len(table.flags):
+                if place not in entries.away or cursor >= len(table.flags):
                     return handles, pages, 0
                 for entry in range(cursor, min(cursor + _SCAN_CHUNK, len(table.flags))):
-                    if table.flags[entry] & STATE_MASK == AWAY and table.words[entry] == where:
+                    if (
+                        table.flags[entry] & STATE_MASK == AWAY
+                        and table.words[entry] & PLACE_MASK == place
+                    ):
                         if len(handles) >= pages_max:
                             return handles, pages, entry
                         owner = entries.owner(entry)

@@ -16,8 +16,8 @@ import sys
 
 from zcache.codec import checksum_of
 from zcache.entries import Entries
-from zcache.errors import BadHandleError, TicketError
-from zcache.page import Buffer, PackedBlobs, PoolKind, SpillTicket
+from zcache.errors import TicketError
+from zcache.page import Buffer, PackedBlobs, PoolKind, SpillTicket, check_where
 from zcache.page_table import (
     AWAY,
     ENCODING_MASK,
@@ -29,13 +29,7 @@ from zcache.page_table import (
 )
 from zcache.reclaim import PASSES_MAX, coldest
 
-__all__ = ["SpillDesk", "check_where"]
-
-
-def check_where(where: int) -> None:
-    """Raise BadHandleError unless ``where`` is a 64-bit word."""
-    if not 0 <= where < 2**64:
-        raise BadHandleError(f"where = {where}: accepted is 0 to 2**64 - 1")
+__all__ = ["SpillDesk"]
 
 
 class SpillDesk:

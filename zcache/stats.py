@@ -97,7 +97,7 @@ class CacheStats:
     metadata_bytes: int = 0
     """Bytes of index, columns and allocator state; frames not counted."""
     away_by_where: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """where -> (persistent pages, ephemeral pages) away there."""
+    """Place (the low 32 bits of a ``where``) -> (persistent pages, ephemeral pages) away there."""
 
     def as_dict(self) -> dict[str, object]:
         """All fields by name, for JSON; the keys of ``away_by_where`` become strings."""

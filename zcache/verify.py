@@ -12,7 +12,7 @@ from zcache.codec import checksum_of
 from zcache.entries import Entries
 from zcache.errors import VerifyError
 from zcache.index import LEAF_COUNT
-from zcache.page import PAGE_SIZE
+from zcache.page import PAGE_SIZE, PLACE_MASK
 from zcache.page_table import (
     AWAY,
     COUNT_MASK,
@@ -154,9 +154,12 @@ def _away(entries: Entries) -> list[str]:
     away: dict[int, list[int]] = {}
     for entry in _pages(table):
         if table.flags[entry] & STATE_MASK == AWAY:
-            pair = away.setdefault(table.words[entry], [0, 0])
+            pair = away.setdefault(table.words[entry] & PLACE_MASK, [0, 0])
             pair[table.flags[entry] // PERSISTENT & 1] += 1
-    return [] if away == entries.away else ["pages away by place do not add up"]
+    found = [] if away == entries.away else ["pages away by place do not add up"]
+    if 0 in away:
+        found.append(f"{sum(away[0])} pages are away at no place")
+    return found
 
 
 def _blobs(entries: Entries) -> list[str]:

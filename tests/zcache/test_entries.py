@@ -1,5 +1,5 @@
 from tests.zcache.pages import PERSISTENT, ZERO, spill_all, text_page
-from zcache import Cache, CacheConfig, PoolKind
+from zcache import Cache, CacheConfig, PoolKind, where_of
 from zcache.entries import Entries
 
 
@@ -49,3 +49,15 @@ def test_places_are_counted_by_kind_and_forgotten_when_empty() -> None:
     assert entries.away == {}
     assert len(entries.displaced) == 0
     assert PoolKind.PERSISTENT == 1  # the position in the pair above
+
+
+def test_positions_of_a_place_share_one_sum() -> None:
+    """However many positions there are: no object a page above the page table (R5a)."""
+    _, entries, by_state = cache_with_states()
+    for position in range(1000):
+        entries.count_away(where_of(3, position), 0, 1)
+    assert entries.away == {3: [1000, 1]}
+    for position in range(1000):
+        entries.count_away(where_of(3, position), 0, -1)
+    entries.forget_stub(by_state["away"])
+    assert entries.away == {}

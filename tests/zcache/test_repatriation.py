@@ -22,6 +22,7 @@ from zcache import (
     GetFree,
     PackedBlobs,
     RestoreStatus,
+    where_of,
 )
 from zcache.codec import decode
 
@@ -202,20 +203,40 @@ def test_forgetting_a_place_drops_its_pages_of_one_kind(make_cache: MakeCache) -
     assert cache.get(pool, 1, 0) is None
 
 
+def test_a_place_is_forgotten_at_every_position(make_cache: MakeCache) -> None:
+    cache, pool, _ = gone(make_cache, 2)
+    for n, where in enumerate([where_of(5, 1), where_of(5, 2**32 - 1), where_of(6, 5)]):
+        cache.put(pool, 2, n, text_page(n))
+        spill_all(cache, where)
+    assert cache.forget_where(5, PERSISTENT) == 4
+    assert cache.stats().away_by_where == {6: (1, 0)}
+    assert list(cache.peek_away(pool, 2, range(3)).wheres) == [where_of(6, 5)]
+
+
+@pytest.mark.parametrize("place", [0, -1, 2**32, where_of(5, 1)])
+def test_what_is_no_place_is_refused(make_cache: MakeCache, place: int) -> None:
+    cache, _, _ = gone(make_cache, 2)
+    with pytest.raises(BadHandleError, match="place"):
+        cache.forget_where(place, PERSISTENT)
+    with pytest.raises(BadHandleError, match="place"):
+        cache.scan_away(place)
+    assert cache.stats().pages_away == 2
+
+
 @pytest.mark.parametrize("pages_max", [1, 7, 4096])
 def test_a_scan_sees_every_page_at_a_place(make_cache: MakeCache, pages_max: int) -> None:
     cache, pool, _ = gone(make_cache, 50)
     other = cache.create_pool(PERSISTENT)
     cache.put_many(other, 2**100, [2**50, 7], mixed_page(1, 100) + mixed_page(2, 100))
-    second = spill_all(cache, where=5)
+    second = spill_all(cache, where=where_of(5, 77))
     cache.put(pool, 3, 3, text_page(1))
-    spill_all(cache, where=6)
-    handles, generations = [], []
+    spill_all(cache, where=where_of(6, 5))
+    handles, generations, wheres = [], [], set()
     cursor = steps = 0
     while True:
         more, pages, cursor = cache.scan_away(5, cursor=cursor, pages_max=pages_max)
         assert len(more) == len(pages) <= pages_max
-        assert set(pages.wheres) <= {5}
+        wheres |= set(pages.wheres)
         handles += more
         generations += pages.generations
         steps += 1
@@ -223,6 +244,7 @@ def test_a_scan_sees_every_page_at_a_place(make_cache: MakeCache, pages_max: int
             break
     wanted = [(pool, 1, n) for n in range(50)] + [(other, 2**100, 2**50), (other, 2**100, 7)]
     assert sorted(handles) == sorted(wanted)
+    assert wheres == {5, where_of(5, 77)}
     assert set(second.generations) < set(generations)
     assert steps >= len(wanted) / pages_max
 

@@ -223,8 +223,9 @@ def test_a_ticket_ends_once_and_in_its_own_cache(make_cache: MakeCache) -> None:
         cache.finish_spill(foreign, 1)
     with pytest.raises(TicketError, match="3 answers for a ticket of 2"):
         cache.finish_spill(ticket, 1, b"\1\1\1")
-    with pytest.raises(BadHandleError):
-        cache.finish_spill(ticket, 2**64)
+    for where in (0, 3 << 32, -1, 2**64, 2**64 + 1):
+        with pytest.raises(BadHandleError, match="where"):
+            cache.finish_spill(ticket, where)
     assert cache.stats().pages_in_transit == 2
     cache.finish_spill(ticket, 1)
     with pytest.raises(TicketError):

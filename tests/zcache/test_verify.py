@@ -73,6 +73,9 @@ def plant(name: str, e: Entries) -> None:  # noqa: C901 - a table of damages
             table.words[entry_in(e, AWAY)] = 8
         case "places":
             e.away[9] = [1, 0]
+        case "no place":
+            table.words[entry_in(e, AWAY)] = 1 << 32
+            e.away = {7: [0, 4], 0: [0, 1]}
         case "queue link":
             table.next[local] = table.next[table.next[local]]
         case "queue member lost":
@@ -140,11 +143,12 @@ def damage_allocator(name: str, e: Entries) -> None:
     [
         "count of pages", "count of bytes", "foreign slots", "length", "checksum", "blob",
         "location", "index of an entry", "owner of an entry", "kind of an entry",
-        "state of an entry", "generation", "where", "places", "queue link", "queue member lost",
-        "free list", "free list names a page", "leaf slot", "leaf count", "object's pages",
-        "objects", "object unreachable", "same-filled with a length", "puts", "gets",
-        "negative counter", "frames", "frames above the limit", "class objects", "class zspages",
-        "zspage used", "zspage class", "open bands", "band counts", "slot's owner", "free slots",
+        "state of an entry", "generation", "where", "places", "no place", "queue link",
+        "queue member lost", "free list", "free list names a page", "leaf slot", "leaf count",
+        "object's pages", "objects", "object unreachable", "same-filled with a length", "puts",
+        "gets", "negative counter", "frames", "frames above the limit", "class objects",
+        "class zspages", "zspage used", "zspage class", "open bands", "band counts",
+        "slot's owner", "free slots",
     ],
 )  # fmt: skip
 def test_each_planted_inconsistency_is_found(cache: Cache, name: str) -> None:
@@ -162,6 +166,9 @@ def test_a_ticket_that_lost_its_pages_is_found(cache: Cache) -> None:
 
 
 def test_a_sound_cache_passes(cache: Cache) -> None:
+    cache.verify()
+    table = cache._entries.table
+    table.words[entry_in(cache._entries, AWAY)] |= 12 << 32  # a position is no affair of a cache's
     cache.verify()
     assert verify_allocator(cache._entries.zsmalloc) == []
     assert cache.stats().frames_used * PAGE_SIZE > 0
