@@ -320,7 +320,9 @@ class Cache:
         with self._lock:
             return self._spills.begin(bytes_max, kind, pages_max)
 
-    def finish_spill(self, ticket: SpillTicket, where: int, accepted: Buffer | None = None) -> int:
+    def finish_spill(
+        self, ticket: SpillTicket, where: int | Sequence[int], accepted: Buffer | None = None
+    ) -> int:
         """See ``CacheContract.finish_spill``."""
         with self._lock:
             return self._spills.finish(ticket, where, accepted)

@@ -208,16 +208,21 @@ class CacheContract(Protocol):
 
         Second chance: a page hit since it was last passed over is passed over once more.
         Same-filled pages never leave. The pages stay readable; the payload is a copy. Each page
-        leaves under a fresh generation: a key and a generation name one copy elsewhere, ever, so
-        that a flush or a spill that arrives late cannot touch a later copy of the same page.
+        leaves under a fresh generation: a key and a generation name one content, ever, so that a
+        flush or a spill that arrives late cannot touch a later version of the same page. The
+        ticket's ``pools`` say which pool each page is of.
         """
 
-    def finish_spill(self, ticket: SpillTicket, where: int, accepted: Buffer | None = None) -> int:
+    def finish_spill(
+        self, ticket: SpillTicket, where: int | Sequence[int], accepted: Buffer | None = None
+    ) -> int:
         """End a ticket: its pages are away at ``where``; returns how many became so.
 
-        ``accepted``: one byte a page, non-zero where the lender took it (None: all); the others
-        become local again. A page put or flushed since is not touched; its copy at ``where``, if
-        taken, is queued as displaced. Raises TicketError.
+        ``where``: one word for all, or a column of one a page. ``accepted``: one byte a page,
+        non-zero where the lender took it (None: all); the others become local again, and their
+        words are ignored. A page put or flushed since is not touched; its copy at ``where``, if
+        taken, is queued as displaced. Raises TicketError, also for a column of another length, and
+        BadHandleError for a word that names no place; the ticket stays as it was then.
         """
 
     def cancel_spill(self, ticket: SpillTicket) -> None:

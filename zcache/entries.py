@@ -9,6 +9,8 @@ All of it runs under the cache's one lock.
 
 from __future__ import annotations
 
+from array import array
+
 from zcache.config import CacheConfig
 from zcache.displaced import DisplacedQueue
 from zcache.index import Index, PageObject, Pool
@@ -96,6 +98,13 @@ class Entries:
         if page_object is None:
             raise AssertionError(f"entry {entry} belongs to no object")
         return page_object
+
+    def pool_ids(self, entries: array[int]) -> array[int]:
+        """The pools that entries' pages belong to; looked up once an object, not once a page."""
+        owners = [self.table.owners[entry] for entry in entries]
+        first = dict(zip(owners, entries, strict=True))
+        pools = {number: self.owner(entry).pool.pool_id for number, entry in first.items()}
+        return array("I", [pools[number] for number in owners])
 
     def fill_local(
         self,

@@ -201,11 +201,14 @@ class SpillTicket:
     """A batch of cold pages on their way out; still readable at home until the ticket ends.
 
     To be ended exactly once, by ``finish_spill`` or ``cancel_spill``.
+
+    ``pools`` u32: the pool id of each row's page, as it was when the ticket began.
     """
 
     ticket_id: int
     kind: PoolKind
     blobs: PackedBlobs
+    pools: array[int]
 
 
 def check_handle(object_id: int, index: int) -> None:

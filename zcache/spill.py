@@ -13,11 +13,14 @@ later one.
 from __future__ import annotations
 
 import sys
+from array import array
+from collections import Counter
+from collections.abc import Sequence
 
 from zcache.codec import checksum_of
 from zcache.entries import Entries
 from zcache.errors import TicketError
-from zcache.page import Buffer, PackedBlobs, PoolKind, SpillTicket, check_where
+from zcache.page import PLACE_MASK, Buffer, PackedBlobs, PoolKind, SpillTicket, check_where
 from zcache.page_table import (
     AWAY,
     ENCODING_MASK,
@@ -30,6 +33,22 @@ from zcache.page_table import (
 from zcache.reclaim import PASSES_MAX, coldest
 
 __all__ = ["SpillDesk"]
+
+
+def _where_column(where: int | Sequence[int], pages: int, accepted: Buffer | None) -> Sequence[int]:
+    """A word for each page; those of pages that were not accepted may be anything.
+
+    Raises TicketError for a column of another length, BadHandleError for a word that is no where.
+    """
+    if isinstance(where, int):
+        check_where(where)
+        return array("Q", [where]) * pages
+    if len(where) != pages:
+        raise TicketError(f"{len(where)} places for a ticket of {pages} pages")
+    for row, word in enumerate(where):
+        if accepted is None or accepted[row]:
+            check_where(word)
+    return where
 
 
 class SpillDesk:
@@ -61,7 +80,8 @@ class SpillDesk:
                 break
             blob = entries.zsmalloc.read(table.words[entry], length)
             table.unlink(entry)
-            if checksum_of(blob) != table.checksums[entry]:
+            checksum = table.checksums[entry]
+            if checksum_of(blob) != checksum:
                 # No lender would take it: out of the way, for a get to report.
                 table.append(entry, queue)
                 if not passes:
@@ -69,64 +89,70 @@ class SpillDesk:
                 passes -= 1
                 continue
             flags = table.change_state(entry, TRANSIT)
-            table.generation += 1
-            table.generations[entry] = table.generation
+            table.generation = generation = table.generation + 1
+            table.generations[entry] = generation
             blobs.keys.append(entry)
-            blobs.generations.append(table.generation)
+            blobs.generations.append(generation)
             blobs.lengths.append(length)
             blobs.encodings.append(flags & ENCODING_MASK)
-            blobs.checksums.append(table.checksums[entry])
+            blobs.checksums.append(checksum)
             parts.append(blob)
             total += length
         if not parts:
             return None
         blobs.payload = b"".join(parts)
+        pools = entries.pool_ids(blobs.keys)
         self._last_id += 1
-        ticket = SpillTicket(self._last_id, kind, blobs)
+        ticket = SpillTicket(self._last_id, kind, blobs, pools)
         self._open[ticket.ticket_id] = ticket
         self.pages_open += len(parts)
         entries.counters.tickets_begun += 1
         return ticket
 
-    def finish(self, ticket: SpillTicket, where: int, accepted: Buffer | None) -> int:
+    def finish(
+        self, ticket: SpillTicket, where: int | Sequence[int], accepted: Buffer | None
+    ) -> int:
         """See ``CacheContract.finish_spill``."""
-        check_where(where)
         blobs = ticket.blobs
         if accepted is not None and len(accepted) != len(blobs):
             raise TicketError(f"{len(accepted)} answers for a ticket of {len(blobs)} pages")
+        wheres = _where_column(where, len(blobs), accepted)
         self._end(ticket)
         entries = self._entries
         table = entries.table
         refused: list[int] = []
-        gone = stale = 0
-        for row, entry in enumerate(blobs.keys):
+        gone: list[int] = []
+        stale = 0
+        for row, (entry, generation) in enumerate(zip(blobs.keys, blobs.generations, strict=True)):
             taken = accepted is None or accepted[row] != 0
-            if not self._in_transit(entry, blobs.generations[row]):
+            if not self._in_transit(entry, generation):
                 stale += 1
                 if taken:
                     entries.displaced.append(
                         entry,
-                        blobs.generations[row],
+                        generation,
                         blobs.lengths[row],
                         blobs.encodings[row],
                         blobs.checksums[row],
-                        where,
+                        wheres[row],
                     )
             elif taken:
-                flags = table.change_state(entry, AWAY)
+                table.change_state(entry, AWAY)
                 entries.zsmalloc.free(table.words[entry])
-                table.words[entry] = where
-                entries.count_away(where, flags, 1)
-                gone += 1
+                table.words[entry] = word = wheres[row]
+                gone.append(word & PLACE_MASK)
             else:
                 refused.append(entry)
+        flags = PERSISTENT if ticket.kind == PoolKind.PERSISTENT else 0
+        for place, pages in Counter(gone).items():
+            entries.count_away(place, flags, pages)
         self._come_home(refused)
         counters = entries.counters
         counters.tickets_finished += 1
-        counters.pages_spilled += gone
+        counters.pages_spilled += len(gone)
         counters.pages_spill_refused += len(refused)
         counters.pages_spill_stale += stale
-        return gone
+        return len(gone)
 
     def cancel(self, ticket: SpillTicket) -> None:
         """See ``CacheContract.cancel_spill``."""
@@ -152,7 +178,7 @@ class SpillDesk:
             blobs = ticket.blobs
             parts = (
                 blobs.keys, blobs.generations, blobs.lengths, blobs.encodings, blobs.checksums,
-                blobs.payload,
+                blobs.payload, ticket.pools,
             )  # fmt: skip
             total += sum(sys.getsizeof(part) for part in parts)
         return total

@@ -1,3 +1,5 @@
+from array import array
+
 from tests.zcache.pages import PERSISTENT, ZERO, spill_all, text_page
 from zcache import Cache, CacheConfig, PoolKind, where_of
 from zcache.entries import Entries
@@ -49,6 +51,15 @@ def test_places_are_counted_by_kind_and_forgotten_when_empty() -> None:
     assert entries.away == {}
     assert len(entries.displaced) == 0
     assert PoolKind.PERSISTENT == 1  # the position in the pair above
+
+
+def test_the_pools_of_entries_are_a_column() -> None:
+    cache, entries, by_state = cache_with_states()
+    other = cache.create_pool(PERSISTENT)
+    cache.put(other, 1, 0, text_page(0))
+    entry = entries.find(entries.index.pool(other), 1, 0)
+    wanted = array("Q", [by_state["local"], entry, by_state["same"], entry])
+    assert entries.pool_ids(wanted) == array("I", [0, other, 0, other])
 
 
 def test_positions_of_a_place_share_one_sum() -> None:

@@ -1,4 +1,5 @@
 import random
+from array import array
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +23,7 @@ from zcache import (
     CorruptPageError,
     SpillTicket,
     TicketError,
+    where_of,
 )
 
 MakeCache = Callable[..., CacheContract]
@@ -233,6 +235,63 @@ def test_a_ticket_ends_once_and_in_its_own_cache(make_cache: MakeCache) -> None:
     with pytest.raises(TicketError):
         cache.cancel_spill(ticket)
     other.cancel_spill(foreign)
+
+
+def test_a_ticket_says_which_pool_each_page_is_of(make_cache: MakeCache) -> None:
+    cache, first = filled(make_cache, 2)
+    second = cache.create_pool(PERSISTENT)
+    for n, (pool, object_id) in enumerate([(second, 1), (first, 2), (second, 2), (first, 1)]):
+        cache.put(pool, object_id, 9, text_page(n))
+    ticket = begin(cache, 10)
+    assert list(ticket.pools) == [first, first, second, first, second, first]
+    assert ticket.pools.typecode == "I"
+    cache.flush_object(second, 1)
+    assert list(ticket.pools) == [first, first, second, first, second, first]
+
+
+def test_each_page_may_go_to_a_place_of_its_own(make_cache: MakeCache) -> None:
+    cache, pool = filled(make_cache, 6)
+    ticket = begin(cache, 6)
+    cache.put(pool, 1, 1, text_page(70))
+    cache.put(pool, 1, 2, text_page(71))
+    wheres = [where_of(3, 10), where_of(3, 11), 0, where_of(2**32 - 1, 2**32 - 1), 4, -1]
+    assert cache.finish_spill(ticket, wheres, b"\1\1\0\1\1\0") == 3
+    seen = cache.peek_away(pool, 1, range(6))
+    assert list(seen.positions) == [0, 3, 4]
+    assert list(seen.wheres) == [wheres[0], wheres[3], wheres[4]]
+    assert cache.stats().away_by_where == {3: (1, 0), 2**32 - 1: (1, 0), 4: (1, 0)}
+    assert list(cache.drain_displaced().wheres) == [wheres[1]]
+    assert cache.get(pool, 1, 5) == text_page(5)
+    got = cache.get(pool, 1, 3)
+    assert isinstance(got, AwayPage)
+    assert got.where == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("wheres", "accepted", "error"),
+    [
+        ([1, 1], None, TicketError),
+        ([1, 1, 1, 1], None, TicketError),
+        ([], None, TicketError),
+        ([1, 0, 1], None, BadHandleError),
+        ([1, 1, 5 << 32], None, BadHandleError),
+        ([1, 2**64 + 1, 1], b"\0\1\0", BadHandleError),
+        ([-1, 1, 1], b"\1\0\0", BadHandleError),
+        ([1, 1, 1], b"\1", TicketError),
+    ],
+)
+def test_a_bad_column_of_places_changes_nothing(
+    make_cache: MakeCache, wheres: list[int], accepted: bytes | None, error: type[Exception]
+) -> None:
+    cache, _ = filled(make_cache, 3)
+    ticket = begin(cache, 3)
+    with pytest.raises(error):
+        cache.finish_spill(ticket, wheres, accepted)
+    assert cache.stats().pages_in_transit == 3
+    assert cache.stats().away_by_where == {}
+    assert cache.finish_spill(ticket, array("Q", [1, 2, 3])) == 3
+    with pytest.raises(TicketError, match="not open"):
+        cache.finish_spill(ticket, [1, 2, 3])
 
 
 def test_displaced_copies_are_handed_out_once_oldest_first(make_cache: MakeCache) -> None:
