@@ -378,6 +378,16 @@ class Cache:
         """See ``CacheContract.scan_away``."""
         return self._repatriation.scan(place, cursor, pages_max)
 
+    def move_away(
+        self,
+        keys: Sequence[int],
+        generations: Sequence[int],
+        wheres: Sequence[int],
+        to: Sequence[int],
+    ) -> bytes:
+        """See ``CacheContract.move_away``."""
+        return self._repatriation.move(keys, generations, wheres, to)
+
     # -- lending: pages of other nodes -------------------------------------------------------------
 
     def adopt(self, pool_id: int, object_id: int, blobs: PackedBlobs) -> bytes:

@@ -11,6 +11,7 @@ A page's states, at its owner:
     absent -- put --> LOCAL (or SAME-FILLED) -- begin_spill --> IN TRANSIT
     IN TRANSIT -- finish_spill --> AWAY(where)
     IN TRANSIT -- cancel_spill, refused --> LOCAL      AWAY -- restore(install) --> LOCAL
+    AWAY(where) -- move_away --> AWAY(to)
     any -- flush, consuming get, ephemeral drop --> absent
 
 Rules that hold for all operations:
@@ -275,6 +276,25 @@ class CacheContract(Protocol):
         it may return fewer pages than asked for, or none, with more to come. Pages that come and go
         during a scan may be missed or seen twice; pages that stay are seen. Raises BadHandleError
         for a number that no place has.
+        """
+
+    def move_away(
+        self,
+        keys: Sequence[int],
+        generations: Sequence[int],
+        wheres: Sequence[int],
+        to: Sequence[int],
+    ) -> bytes:
+        """Enter that copies lie elsewhere now: compare each stub, and set its ``where``.
+
+        Row by row, in order: if entry ``key`` is an own page that is away under exactly that
+        generation at exactly that word, its word becomes ``to``; else (put, flushed, restored or
+        moved since, or a row that names nothing) it is as it was, and never an exception. A ``to``
+        that names no place changes nothing either; one that equals ``where`` counts as a change.
+        Returns 1 a row that was changed, else 0. The generation stays, and with it what the page's
+        copies are called; nothing is queued as displaced, so the copy that is not wanted any more
+        (the old one, or after a 0 the new one) is the caller's to flush. Raises BadHandleError for
+        columns that differ in length; then nothing was changed.
         """
 
     # -- lending: pages of other nodes -------------------------------------------------------------

@@ -38,6 +38,7 @@ __all__ = [
     "check_handle",
     "check_place",
     "check_where",
+    "is_where",
     "place_of",
     "position_of",
     "where_of",
@@ -243,9 +244,14 @@ def check_place(place: int) -> None:
         raise BadHandleError(f"place {place}: accepted is 1 to 2**32 - 1")
 
 
+def is_where(where: int) -> bool:
+    """Whether a number is a 64-bit word that names a place."""
+    return 0 <= where < 2**64 and where & PLACE_MASK != 0
+
+
 def check_where(where: int) -> None:
     """Raise BadHandleError unless ``where`` is a 64-bit word that names a place."""
-    if not 0 <= where < 2**64 or not where & PLACE_MASK:
+    if not is_where(where):
         raise BadHandleError(
             f"where = {where:#x}: accepted is a word of 64 bits, the low 32 of them not 0"
         )

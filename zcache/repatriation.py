@@ -1,6 +1,7 @@
 """Pages that are away: their stubs, and the way home.
 
-Covers: looking at stubs, verifying and installing fetched blobs, forgetting, scanning by place.
+Covers: looking at stubs, verifying and installing fetched blobs, forgetting, scanning by place,
+entering that a copy moved to another place.
 Does not cover: fetching (the layer above), leaving (``spill.py``).
 
 Decoding runs outside the lock, so a batch goes through three steps: note which stubs the blobs
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 from zcache.codec import checksum_of, decode
 from zcache.entries import Entries
-from zcache.errors import CorruptPageError
+from zcache.errors import BadHandleError, CorruptPageError
 from zcache.index import Pool
 from zcache.lending import blob_offsets
 from zcache.page import (
@@ -26,11 +27,13 @@ from zcache.page import (
     PoolKind,
     RestoreStatus,
     check_place,
+    is_where,
 )
 from zcache.page_table import AWAY, ENCODING_MASK, FOREIGN, PERSISTENT, STATE_MASK
 
 __all__ = ["Repatriation"]
 
+_MOVE_RUN = 256
 _SCAN_CHUNK = 4096
 _SCAN_MAX = 16 * _SCAN_CHUNK
 
@@ -106,6 +109,27 @@ class Repatriation:
             entries.counters.restores_corrupt += statuses.count(RestoreStatus.CORRUPT)
         return bytes(statuses)
 
+    def move(
+        self,
+        keys: Sequence[int],
+        generations: Sequence[int],
+        wheres: Sequence[int],
+        to: Sequence[int],
+    ) -> bytes:
+        """See ``CacheContract.move_away``."""
+        columns = (keys, generations, wheres, to)
+        if len({len(column) for column in columns}) != 1:
+            rows = [len(column) for column in columns]
+            raise BadHandleError(f"the columns of pages to move differ in length: {rows}")
+        changed = bytearray()
+        for start in range(0, len(keys), _MOVE_RUN):
+            run = slice(start, start + _MOVE_RUN)
+            with self._lock:
+                rows_of_run = zip(*(column[run] for column in columns), strict=True)
+                changed += bytes(self._move_one(*row) for row in rows_of_run)
+                self._entries.counters.pages_moved += changed.count(1, start)
+        return bytes(changed)
+
     def forget(self, pool_id: int, object_id: int, index: int, generation: int) -> bool:
         """See ``CacheContract.forget_away``."""
         entries = self._entries
@@ -172,6 +196,23 @@ class Repatriation:
         return handles, pages, cursor
 
     # -- under the lock ----------------------------------------------------------------------------
+
+    def _move_one(self, key: int, generation: int, where: int, to: int) -> bool:
+        """Set the word of a stub if it is still what the caller saw."""
+        entries = self._entries
+        table = entries.table
+        if (
+            not 0 < key < len(table.flags)
+            or table.flags[key] & (STATE_MASK | FOREIGN) != AWAY
+            or table.generations[key] != generation
+            or table.words[key] != where
+            or not is_where(to)
+        ):
+            return False
+        table.words[key] = to
+        entries.count_away(where, table.flags[key], -1)
+        entries.count_away(to, table.flags[key], 1)
+        return True
 
     def _stub(self, pool: Pool, object_id: int, index: int, blobs: PackedBlobs, row: int) -> int:
         """The entry that is away and that a blob's key and generation name, or 0."""

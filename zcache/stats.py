@@ -56,6 +56,8 @@ class CacheStats:
     """Pages put, flushed or freed while their ticket was open."""
     pages_restored: int = 0
     """Away pages that came home."""
+    pages_moved: int = 0
+    """Away pages whose ``where`` was changed."""
     restores_stale: int = 0
     restores_corrupt: int = 0
     # lending

@@ -1,6 +1,7 @@
 """The whole cache against a model: a dictionary of pages, and what its lenders would hold."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ from zcache import (
     PoolKind,
     RestoreStatus,
     SpillTicket,
+    place_of,
+    where_of,
 )
 
 FRAMES = 48
@@ -51,6 +54,9 @@ Handle = tuple[int, int, int]
 indexes = st.one_of(st.integers(0, 20), st.sampled_from([63, 64, 65, 2**40, 2**64 - 1]))
 objects = st.integers(1, 2)
 page_numbers = st.integers(0, len(PAGES) - 1)
+places = st.sampled_from([1, 2, 2**32 - 1])
+positions = st.sampled_from([0, 1, 2, 2**31, 2**32 - 1])
+Stub = tuple[int, int, int]
 
 
 @dataclass
@@ -75,6 +81,7 @@ class CacheModel(RuleBasedStateMachine):
 
     ``pages``   handle -> page of every page that must be there (persistent) or may be (ephemeral)
     ``copies``  (where, key, generation) -> blob: what lenders hold, until told to drop it
+    ``seen``    (key, generation, where) of stubs, those of pages that changed since among them
     """
 
     backend = "python"
@@ -92,6 +99,8 @@ class CacheModel(RuleBasedStateMachine):
         self.pools: dict[int, ModelPool] = {}
         self.pages: dict[Handle, bytes] = {}
         self.copies: dict[tuple[int, int, int], tuple[int, int, bytes]] = {}
+        self.seen: list[Stub] = []
+        self.moved = 0
         self.open_names: dict[int, int] = {}
         self.ever: set[tuple[int, int]] = set()
         self.foreign: dict[int, tuple[int, bytes]] = {}
@@ -272,33 +281,56 @@ class CacheModel(RuleBasedStateMachine):
         if ticket is not None:
             names = {name for name, _ in rows(ticket.blobs)}
             assert not names & self.ever, "a name is given out once"
+            assert len(ticket.pools) == len(names)
+            assert {self.pools[pool].kind for pool in ticket.pools} == {kind}
             self.ever |= names
             self.open_names[ticket.ticket_id] = len(names)
         return ticket
 
-    @rule(ticket=consumes(tickets), where=st.integers(1, 3), seed=st.integers(0, 99))
-    def finish_spill(self, ticket: SpillTicket | None, where: int, seed: int) -> None:
+    @rule(
+        ticket=consumes(tickets),
+        place=places,
+        position=positions,
+        column=st.booleans(),
+        seed=st.integers(0, 99),
+    )
+    def finish_spill(
+        self, ticket: SpillTicket | None, place: int, position: int, column: bool, seed: int
+    ) -> None:
+        """To one word, or (``column``) each page to its own place and position."""
         if ticket is None:
             return
         rng = random.Random(seed)
-        accepted = bytes(rng.random() < 0.7 for _ in ticket.blobs.keys)
+        accepted = bytes(rng.random() < 0.7 or not seed % 3 for _ in ticket.blobs.keys)
+        wheres = [where_of(place, position)] * len(accepted)
+        if column:
+            wheres = [where_of(rng.choice([place, 1, 2]), rng.randrange(2**32)) for _ in accepted]
+            wheres = [where if accepted[n] else 0 for n, where in enumerate(wheres)]
         away = self.cache.stats().pages_away
-        gone = self.cache.finish_spill(ticket, where, accepted if seed % 3 else None)
+        gone = self.cache.finish_spill(
+            ticket, wheres if column else wheres[0], accepted if seed % 3 else None
+        )
         assert self.cache.stats().pages_away == away + gone
         for n, (name, blob) in enumerate(rows(ticket.blobs)):
-            if accepted[n] or not seed % 3:
-                self.copies[(where, *name)] = blob
+            if accepted[n]:
+                self.copies[(wheres[n], *name)] = blob
+                self.seen.append((*name, wheres[n]))
         del self.open_names[ticket.ticket_id]
 
     @precondition(lambda self: self.cache.stats().pages_local)
     @rule(
         kind=st.sampled_from(list(PoolKind)),
         pages_max=st.integers(1, 30),
-        where=st.integers(1, 3),
+        place=places,
+        position=positions,
+        column=st.booleans(),
         seed=st.integers(0, 99),
     )
-    def spill(self, kind: PoolKind, pages_max: int, where: int, seed: int) -> None:
-        self.finish_spill(self.begin_spill(kind, 2**20, pages_max), where, seed)
+    def spill(
+        self, kind: PoolKind, pages_max: int, place: int, position: int, column: bool, seed: int
+    ) -> None:
+        ticket = self.begin_spill(kind, 2**20, pages_max)
+        self.finish_spill(ticket, place, position, column, seed)
 
     @precondition(lambda self: self.pages)
     @rule(data=st.data(), number=page_numbers, keep_old=st.booleans())
@@ -346,7 +378,7 @@ class CacheModel(RuleBasedStateMachine):
         decode: bool,
         damage: bool,
     ) -> None:
-        away_now = [h for where in (1, 2, 3) for h in self.away_handles(where)]
+        away_now = sorted(self.stubs())
         pool, object_id, _ = data.draw(st.sampled_from(away_now), label="away")
         batch = [h[2] for h in away_now if h[:2] == (pool, object_id)][:12]
         away = self.cache.peek_away(pool, object_id, batch)
@@ -383,36 +415,65 @@ class CacheModel(RuleBasedStateMachine):
             if frees:
                 del self.pages[handle]
 
-    @rule(where=st.integers(1, 3), kind=st.sampled_from(list(PoolKind)))
-    def a_lender_dies(self, where: int, kind: PoolKind) -> None:
-        lost = [h for h in self.away_handles(where) if self.pools[h[0]].kind == kind]
-        for pool, object_id, index in lost:
-            stub = away_page(self.cache.peek_away(pool, object_id, [index]), 0)
-            del self.copies[where, stub.key, stub.generation]
-        assert self.cache.forget_where(where, kind) == len(lost)
-        for handle in lost:
+    @rule(place=places, kind=st.sampled_from(list(PoolKind)))
+    def a_lender_dies(self, place: int, kind: PoolKind) -> None:
+        lost = {
+            handle: stub
+            for handle, stub in self.stubs().items()
+            if place_of(stub[2]) == place and self.pools[handle[0]].kind == kind
+        }
+        assert self.cache.forget_where(place, kind) == len(lost)
+        for handle, (key, generation, where) in lost.items():
+            del self.copies[where, key, generation]
             del self.pages[handle]
 
-    @rule(where=st.integers(1, 3), pages_max=st.integers(1, 9))
-    def scan(self, where: int, pages_max: int) -> None:
-        handles: list[Handle] = []
+    @rule(place=places, pages_max=st.integers(1, 9))
+    def scan(self, place: int, pages_max: int) -> None:
+        found: dict[Handle, Stub] = {}
         cursor = 0
         while True:
-            more, away, cursor = self.cache.scan_away(where, cursor=cursor, pages_max=pages_max)
-            for n in range(len(away)):
-                page = away_page(away, n)
-                assert (where, page.key, page.generation) in self.copies
-            handles += more
+            more, away, cursor = self.cache.scan_away(place, cursor=cursor, pages_max=pages_max)
+            names = zip(away.keys, away.generations, away.wheres, strict=True)
+            found.update(zip(more, names, strict=True))
             if not cursor:
                 break
-        assert sorted(handles) == sorted(self.away_handles(where))
+        assert found == {h: stub for h, stub in self.stubs().items() if place_of(stub[2]) == place}
 
-    def away_handles(self, where: int) -> list[Handle]:
-        found = []
-        for pool, object_id, index in self.pages:
-            for page_where in self.cache.peek_away(pool, object_id, [index]).wheres:
-                if page_where == where:
-                    found.append((pool, object_id, index))
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data(), place=places, position=positions, stay=st.booleans())
+    def move(self, data: st.DataObject, place: int, position: int, stay: bool) -> None:
+        """Rows of stubs as they are and as they were once, and rows that name nothing."""
+        before = self.stubs()
+        batch = data.draw(st.lists(st.sampled_from(self.seen), max_size=12), label="seen")
+        key, generation, where = self.seen[-1]
+        batch += [(-key, generation, where), (2**64 - 1, generation, where), (0, 0, 0)]
+        batch += [(key, generation + 1, where), (key, generation, where ^ 1 << 32)]
+        if before:
+            batch += data.draw(st.lists(st.sampled_from(sorted(before.values()))), label="now")
+        to = [where_of(place, (position + n) % 2**32) for n in range(len(batch))]
+        if stay:
+            to = [where for _, _, where in batch]
+        wanted = {(key, generation): where for key, generation, where in before.values()}
+        changed = []
+        for (key, generation, where), word in zip(batch, to, strict=True):
+            changed.append(wanted.get((key, generation)) == where)
+            if changed[-1]:
+                wanted[key, generation] = word
+                self.copies[word, key, generation] = self.copies.pop((where, key, generation))
+                self.seen.append((key, generation, word))
+        keys, generations, wheres = (list(column) for column in zip(*batch, strict=True))
+        assert list(self.cache.move_away(keys, generations, wheres, to)) == changed
+        self.moved += sum(changed)
+        assert self.cache.stats().pages_moved == self.moved
+        assert self.stubs() == {h: (k, g, wanted[k, g]) for h, (k, g, _) in before.items()}
+
+    def stubs(self) -> dict[Handle, Stub]:
+        """Every page that is away, and its (key, generation, where)."""
+        found = {}
+        for handle in self.pages:
+            away = self.cache.peek_away(handle[0], handle[1], [handle[2]])
+            if len(away):
+                found[handle] = (away.keys[0], away.generations[0], away.wheres[0])
         return found
 
     # -- lending ---------------------------------------------------------------------------------
@@ -492,6 +553,13 @@ class CacheModel(RuleBasedStateMachine):
         assert stats.pages_foreign == len(self.foreign)
         # Every copy elsewhere is named by a stub or queued as displaced, until its lender is gone.
         assert stats.pages_away + stats.displaced_pending == len(self.copies)
+        away = Counter(
+            (place_of(where), self.pools[handle[0]].kind)
+            for handle, (_, _, where) in self.stubs().items()
+        )
+        assert stats.away_by_where == {
+            place: (away[place, PERSISTENT], away[place, EPHEMERAL]) for place, _ in away
+        }
         assert stats.frames_used_peak <= FRAMES
 
     def teardown(self) -> None:

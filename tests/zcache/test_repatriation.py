@@ -7,6 +7,7 @@ from tests.zcache.pages import (
     EPHEMERAL,
     PERSISTENT,
     mixed_page,
+    packed,
     random_page,
     select,
     spill_all,
@@ -15,6 +16,7 @@ from tests.zcache.pages import (
 from zcache import (
     PAGE_SIZE,
     AwayPage,
+    AwayPages,
     BadHandleError,
     Cache,
     CacheConfig,
@@ -211,6 +213,106 @@ def test_a_place_is_forgotten_at_every_position(make_cache: MakeCache) -> None:
     assert cache.forget_where(5, PERSISTENT) == 4
     assert cache.stats().away_by_where == {6: (1, 0)}
     assert list(cache.peek_away(pool, 2, range(3)).wheres) == [where_of(6, 5)]
+
+
+def test_moved_pages_are_at_their_new_place_under_their_old_name(make_cache: MakeCache) -> None:
+    cache, pool, blobs = gone(make_cache, 4)
+    to = [where_of(6, 9), where_of(6, 10), 5, where_of(5, 1)]
+    moved = cache.move_away(blobs.keys, blobs.generations, [5] * 4, array("Q", to))
+    assert moved == b"\1\1\1\1"
+    seen = cache.peek_away(pool, 1, range(4))
+    assert (list(seen.wheres), seen.generations) == (to, blobs.generations)
+    stats = cache.stats()
+    assert stats.away_by_where == {6: (2, 0), 5: (2, 0)}
+    assert (stats.pages_moved, stats.displaced_pending) == (4, 0)
+    # A blob fetched before the move is the page's all the same; the new copy is then displaced.
+    assert list(cache.restore_many(pool, 1, range(4), blobs, None, install=True)) == [RESTORED] * 4
+    assert list(cache.drain_displaced().wheres) == to
+    assert cache.stats().away_by_where == {}
+
+
+def test_a_place_is_empty_once_all_its_pages_moved(make_cache: MakeCache) -> None:
+    cache, _, blobs = gone(make_cache, 70)
+    for _ in range(2):
+        moved = cache.move_away(blobs.keys, blobs.generations, [5] * 70, [6] * 70)
+    assert moved == bytes(70)
+    assert cache.stats().away_by_where == {6: (70, 0)}
+    assert cache.scan_away(5) == ([], AwayPages(), 0)
+    assert cache.forget_where(5, PERSISTENT) == 0
+
+
+def test_a_page_that_changed_does_not_move(make_cache: MakeCache) -> None:
+    """Put, flushed, restored, moved or sent away again since: the stale row touches nothing."""
+    cache, pool, blobs = gone(make_cache, 7)
+    cache.put(pool, 1, 0, text_page(60))
+    cache.flush(pool, 1, 1)
+    cache.put(pool, 9, 9, text_page(61))  # takes the entry that was flushed
+    cache.restore_many(pool, 1, [2], select(blobs, [2]), None, install=True)
+    cache.move_away([blobs.keys[3]], [blobs.generations[3]], [5], [where_of(5, 1)])
+    cache.put(pool, 1, 4, text_page(64))
+    ticket = cache.begin_spill(2**20)
+    assert ticket is not None
+    before = cache.stats()
+    moved = cache.move_away(blobs.keys, blobs.generations, [5] * 7, [7] * 7)
+    assert moved == b"\0\0\0\0\0\1\1"
+    assert cache.finish_spill(ticket, 6) == 4
+    assert not any(cache.move_away(blobs.keys, blobs.generations, [6] * 7, [8] * 7))
+    stats = cache.stats()
+    assert stats.away_by_where == {5: (1, 0), 6: (4, 0), 7: (2, 0)}
+    assert stats.pages_moved == before.pages_moved + 2
+    assert stats.displaced_pending == before.displaced_pending
+
+
+@pytest.mark.parametrize(
+    ("key", "generation", "where", "to"),
+    [
+        (0, 0, 0, 1), (0, 0, -1, 6), (0, 1, 0, 6), (0, 0, 1 << 32, 6), (-1, 0, 0, 6),
+        (2**40, 0, 0, 6), (2**64, 0, 0, 6), (-(2**70), 0, 0, 6), (0, -(2**70), 0, 6),
+        (0, 0, 2**70, 6), (0, 0, 0, -5), (0, 0, 0, 1 << 34), (0, 0, 0, 2**64 + 1),
+    ],
+)  # fmt: skip
+def test_a_row_that_names_nothing_moves_nothing(
+    make_cache: MakeCache, key: int, generation: int, where: int, to: int
+) -> None:
+    """Key, generation and where are added to a stub's; only the very first row is all right."""
+    cache, _, blobs = gone(make_cache, 1)
+    row = blobs.keys[0] + key, blobs.generations[0] + generation, 5 + where, to
+    names_it = (key, generation, where, to) == (0, 0, 0, 1)
+    assert cache.move_away(*([value] for value in row)) == bytes([names_it])
+    assert cache.stats().away_by_where == {1 if names_it else 5: (1, 0)}
+
+
+def test_nothing_that_is_not_away_moves() -> None:
+    """Not even under its right generation and word: those of free entries, pages here, foreign."""
+    cache = Cache(CacheConfig(pool_bytes_max=2**20, foreign_bytes_max=2**20))
+    pool, lent = cache.create_pool(PERSISTENT), cache.create_pool(PERSISTENT, foreign=True)
+    cache.adopt(lent, 1, packed([(n, 3, b"blob") for n in range(8)]))
+    cache.put_many(pool, 1, range(4), text_page(1) + text_page(2) + text_page(3) + bytes(PAGE_SIZE))
+    assert cache.begin_spill(1) is not None
+    cache.flush(pool, 1, 1)
+    table = cache._entries.table
+    rows = len(table.flags)
+    columns = range(rows), list(table.generations), list(table.words)
+    assert cache.move_away(*columns, [6] * rows) == bytes(rows)
+    cache.verify()
+
+
+def test_rows_to_move_are_taken_in_order(make_cache: MakeCache) -> None:
+    cache, pool, blobs = gone(make_cache, 1)
+    keys, generations = list(blobs.keys) * 4, list(blobs.generations) * 4
+    assert cache.move_away(keys, generations, [5, 5, 6, 7], [6, 9, 7, 7]) == b"\1\0\1\1"
+    assert list(cache.peek_away(pool, 1, [0]).wheres) == [7]
+
+
+def test_columns_to_move_of_unequal_length_change_nothing(make_cache: MakeCache) -> None:
+    cache, _, blobs = gone(make_cache, 2)
+    columns = [list(blobs.keys), list(blobs.generations), [5, 5], [6, 6]]
+    for n in range(4):
+        uneven = [column[: 1 if m == n else 2] for m, column in enumerate(columns)]
+        with pytest.raises(BadHandleError, match="differ in length"):
+            cache.move_away(*uneven)
+    assert cache.stats().away_by_where == {5: (2, 0)}
+    assert cache.move_away([], [], [], []) == b""
 
 
 @pytest.mark.parametrize("place", [0, -1, 2**32, where_of(5, 1)])
