@@ -413,6 +413,14 @@ class Cache:
         """See ``CacheContract.foreign_room_bytes``."""
         return self._lending.room_bytes()
 
+    def foreign_bytes(self, pool_id: int) -> int:
+        """See ``CacheContract.foreign_bytes``."""
+        return self._lending.bytes_of(pool_id)
+
+    def drop_foreign_ephemeral(self, bytes_max: int) -> int:
+        """See ``CacheContract.drop_foreign_ephemeral``."""
+        return self._lending.drop_ephemeral(bytes_max)
+
     # -- memory ------------------------------------------------------------------------------------
 
     def excess_bytes(self, watermark: float) -> int:

@@ -323,6 +323,20 @@ class CacheContract(Protocol):
     def foreign_room_bytes(self) -> int:
         """Bytes of foreign blobs that would be taken now, by quota and by high watermark."""
 
+    def foreign_bytes(self, pool_id: int) -> int:
+        """Bytes of the blobs in a foreign pool; a sum that is kept, not counted anew.
+
+        Raises NoSuchPoolError, also for a pool of the node's own.
+        """
+
+    def drop_foreign_ephemeral(self, bytes_max: int) -> int:
+        """Drop the coldest foreign ephemeral pages until ``bytes_max`` bytes of blobs are gone.
+
+        Returns the bytes dropped: less where no more were there, and up to a page more, since pages
+        go whole. Second chance as in ``begin_spill``. Frames become free as their zspages empty;
+        ``compact`` helps with the rest.
+        """
+
     # -- memory ------------------------------------------------------------------------------------
 
     def excess_bytes(self, watermark: float) -> int:

@@ -128,6 +128,7 @@ class Entries:
         table.bytes[at] += blob_length
         table.append(entry, queue_of(flags))
         if flags & FOREIGN:
+            self.owner(entry).pool.blob_bytes += blob_length
             self.foreign_slot_bytes += self.zsmalloc.table.slot_of_length[blob_length]
 
     def fill_same(self, entry: int, flags: int, pattern: int, generation: int) -> None:
@@ -188,7 +189,10 @@ class Entries:
 
     def drop(self, entry: int) -> int:
         """Remove a page altogether; its handle is gone first. Returns as ``release``."""
-        self.index.remove(self.owner(entry), self.table.indexes[entry])
+        owner = self.owner(entry)
+        if owner.pool.foreign:
+            owner.pool.blob_bytes -= self.table.lengths[entry]
+        self.index.remove(owner, self.table.indexes[entry])
         klass = self.release(entry)
         self.table.give_back(entry)
         return klass

@@ -32,9 +32,13 @@ _KEY_BYTES = sys.getsizeof(2**30 - 1)
 
 
 class Pool:
-    """One pool; ``flags`` are the bits that all its pages carry."""
+    """One pool; ``flags`` are the bits that all its pages carry.
+
+    ``blob_bytes``: bytes of the blobs of a foreign pool; 0 in own pools, where nobody asks.
+    """
 
     __slots__ = (
+        "blob_bytes",
         "exclusive",
         "flags",
         "foreign",
@@ -49,6 +53,7 @@ class Pool:
         self, pool_id: int, kind: PoolKind, *, exclusive: bool, uuid: UUID | None, foreign: bool
     ) -> None:
         self.pool_id = pool_id
+        self.blob_bytes = 0
         self.kind = kind
         self.exclusive = exclusive
         self.uuid = uuid

@@ -1,6 +1,6 @@
 """Foreign pages: blobs that this cache holds for other nodes.
 
-Covers: checking and storing them within a quota, giving copies, dropping them.
+Covers: checking and storing them within a quota, giving copies, dropping them, bytes held by pool.
 Does not cover: who may lend, leases (the layer above).
 
 A foreign page's index is its owner's key and its generation the owner's. Nothing in a blob is
@@ -27,9 +27,12 @@ from zcache.page import (
     Encoding,
     PackedBlobs,
 )
-from zcache.page_table import ENCODING_MASK, REFERENCED
+from zcache.page_table import ENCODING_MASK, FOREIGN, REFERENCED, queue_of
+from zcache.reclaim import PASSES_MAX, coldest, drop_ephemeral
 
 __all__ = ["Lending", "blob_offsets"]
+
+_DROP_RUN = 256
 
 
 def blob_offsets(blobs: PackedBlobs, pages: int) -> list[int]:
@@ -149,6 +152,28 @@ class Lending:
             quota = entries.config.foreign_bytes_max - entries.foreign_slot_bytes
             frames = entries.frames_under(entries.config.high_watermark)
             return max(0, min(quota, (frames - entries.zsmalloc.frames_used) * PAGE_SIZE))
+
+    def bytes_of(self, pool_id: int) -> int:
+        """See ``CacheContract.foreign_bytes``."""
+        with self._lock:
+            return self._entries.index.pool(pool_id, foreign=True).blob_bytes
+
+    def drop_ephemeral(self, bytes_max: int) -> int:
+        """See ``CacheContract.drop_foreign_ephemeral``."""
+        entries = self._entries
+        dropped = 0
+        passes = PASSES_MAX
+        while True:
+            with self._lock:
+                entries.note_peaks()
+                for _ in range(_DROP_RUN):
+                    if dropped >= bytes_max:
+                        return dropped
+                    entry, passes = coldest(entries, queue_of(FOREIGN), passes)
+                    if not entry:
+                        return dropped
+                    dropped += entries.table.lengths[entry]
+                    drop_ephemeral(entries, entry, foreign=True)
 
     def _adopt_one(
         self, pool: Pool, object_id: int, blobs: PackedBlobs, row: int, blob: bytes

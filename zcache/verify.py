@@ -42,6 +42,7 @@ def verify(entries: Entries, spills: SpillDesk) -> None:
     findings += _queues(entries.table)
     findings += _free_list(entries.table)
     findings += _away(entries)
+    findings += _pools(entries)
     findings += _blobs(entries)
     findings += _sums(entries, spills)
     findings += verify_allocator(entries.zsmalloc)
@@ -159,6 +160,17 @@ def _away(entries: Entries) -> list[str]:
     found = [] if away == entries.away else ["pages away by place do not add up"]
     if 0 in away:
         found.append(f"{sum(away[0])} pages are away at no place")
+    return found
+
+
+def _pools(entries: Entries) -> list[str]:
+    """Bytes of blobs by foreign pool."""
+    found = []
+    lengths, index = entries.table.lengths, entries.index
+    for pool in filter(None, index.pools):
+        held = sum(lengths[entry] for entry in index.walk_pool(pool)) if pool.foreign else 0
+        if held != pool.blob_bytes:
+            found.append(f"pool {pool.pool_id} holds {held} bytes, {pool.blob_bytes} counted")
     return found
 
 

@@ -12,6 +12,7 @@ from zcache import (
     BadHandleError,
     CacheContract,
     CacheFullError,
+    NoSuchPoolError,
 )
 
 MakeCache = Callable[..., CacheContract]
@@ -192,6 +193,73 @@ def test_a_replacement_that_is_refused_leaves_nothing_stale(make_cache: MakeCach
     assert list(cache.adopt(pool, 1, packed([(1, 2, NOISE)], encoding=0))) == [QUOTA]
     assert list(cache.read_adopted(pool, 1, [1, 1], [1, 2])[0]) == [0, 0]
     assert cache.stats().bytes_foreign_slots == 0
+
+
+def test_the_bytes_of_a_pool_are_those_of_its_blobs(make_cache: MakeCache) -> None:
+    """Through all that adds, replaces and removes a foreign page; slots do not count here."""
+    cache, persistent = lender(make_cache, frames=60)
+    ephemeral = cache.create_pool(EPHEMERAL, foreign=True)
+    own = cache.create_pool(PERSISTENT)
+    cache.adopt(persistent, 1, packed([(1, 1, b"x" * 100), (2, 1, b"y" * 33)]))
+    cache.adopt(persistent, 2, packed([(1, 1, b"z" * 7)]))
+    cache.adopt(ephemeral, 1, packed([(n, 1, NOISE) for n in range(40)], encoding=0))
+    assert cache.foreign_bytes(persistent) == 140
+    assert cache.foreign_bytes(ephemeral) == 40 * PAGE_SIZE
+    cache.adopt(persistent, 1, packed([(1, 2, b"x" * 50), (2, 1, b"late"), (3, 1, b"")]))
+    assert cache.foreign_bytes(persistent) == 90
+    cache.flush_adopted(persistent, 1, [1], [2])
+    assert cache.foreign_bytes(persistent) == 40
+    for n in range(20):
+        cache.put(own, 1, n, random_page(n))
+    evicted = cache.stats().foreign_ephemeral_evicted
+    assert evicted > 0
+    assert cache.foreign_bytes(ephemeral) == (40 - evicted) * PAGE_SIZE
+    cache.empty_pool(ephemeral, 3)
+    assert cache.foreign_bytes(ephemeral) == (37 - evicted) * PAGE_SIZE
+    assert cache.foreign_bytes(persistent) + cache.foreign_bytes(ephemeral) == (
+        cache.stats().bytes_foreign
+    )
+    cache.destroy_pool(persistent)
+    assert cache.create_pool(PERSISTENT, foreign=True) == persistent
+    assert cache.foreign_bytes(persistent) == 0
+
+
+def test_only_foreign_pools_have_bytes_lent(make_cache: MakeCache) -> None:
+    cache, pool = lender(make_cache)
+    own = cache.create_pool(PERSISTENT)
+    cache.put(own, 1, 0, text_page(0))
+    assert cache.foreign_bytes(pool) == 0
+    for pool_id in (own, 99, -1):
+        with pytest.raises(NoSuchPoolError):
+            cache.foreign_bytes(pool_id)
+
+
+def test_a_lender_drops_its_coldest_foreign_ephemeral_pages_first(make_cache: MakeCache) -> None:
+    """Behaviour 83 for those read lately; own pages and persistent ones are not touched."""
+    cache, persistent = lender(make_cache)
+    ephemeral = cache.create_pool(EPHEMERAL, foreign=True)
+    own = cache.create_pool(EPHEMERAL)
+    cache.put(own, 1, 0, text_page(0))
+    cache.adopt(persistent, 1, packed([(n, 1, b"x" * 100) for n in range(5)]))
+    cache.adopt(ephemeral, 1, packed([(n, 1, b"x" * 100) for n in range(20)]))
+    cache.read_adopted(ephemeral, 1, [0, 2], [1, 1])
+    assert cache.drop_foreign_ephemeral(0) == cache.drop_foreign_ephemeral(-5) == 0
+    assert cache.drop_foreign_ephemeral(301) == 400
+    found = cache.read_adopted(ephemeral, 1, range(20), [1] * 20)[0]
+    assert [key for key in range(20) if not found[key]] == [1, 3, 4, 5]
+    assert cache.foreign_bytes(ephemeral) == 1600
+    assert cache.drop_foreign_ephemeral(2**40) == 1600
+    assert cache.drop_foreign_ephemeral(2**40) == 0
+    stats = cache.stats()
+    assert (stats.foreign_ephemeral_evicted, stats.ephemeral_evicted) == (20, 0)
+    assert (stats.pages_foreign, stats.pages_foreign_peak, stats.pages_ephemeral) == (5, 25, 1)
+
+
+def test_pages_dropped_at_a_lender_give_their_frames_back(make_cache: MakeCache) -> None:
+    cache, pool = lender(make_cache, EPHEMERAL, frames=1000)
+    cache.adopt(pool, 1, packed([(n, 1, NOISE) for n in range(700)], encoding=0))
+    assert cache.drop_foreign_ephemeral(600 * PAGE_SIZE) == 600 * PAGE_SIZE
+    assert cache.stats().frames_used == 100
 
 
 def test_a_frozen_cache_takes_nothing(make_cache: MakeCache) -> None:

@@ -103,21 +103,22 @@ class CacheModel(RuleBasedStateMachine):
         self.moved = 0
         self.open_names: dict[int, int] = {}
         self.ever: set[tuple[int, int]] = set()
-        self.foreign: dict[int, tuple[int, bytes]] = {}
+        self.foreign: dict[PoolKind, dict[int, tuple[int, bytes]]] = {PERSISTENT: {}, EPHEMERAL: {}}
+        self.lent: dict[PoolKind, int] = {}
         self.frozen = False
 
     @initialize()
     def begin(self) -> None:
         self.create_pool(PERSISTENT, exclusive=False)
         self.create_pool(EPHEMERAL, exclusive=False)
-        self.lent = self.cache.create_pool(PERSISTENT, foreign=True)
+        self.lent = {kind: self.cache.create_pool(kind, foreign=True) for kind in self.foreign}
 
     # -- pools -----------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.pools) < 4)
     @rule(kind=st.sampled_from(list(PoolKind)), exclusive=st.booleans())
     def create_pool(self, kind: PoolKind, exclusive: bool) -> None:
-        taken = set(self.pools) | ({self.lent} if hasattr(self, "lent") else set())
+        taken = set(self.pools) | set(self.lent.values())
         pool = self.cache.create_pool(kind, exclusive_gets=exclusive)
         assert pool == min(set(range(10)) - taken)
         self.pools[pool] = ModelPool(kind, exclusive)
@@ -479,39 +480,64 @@ class CacheModel(RuleBasedStateMachine):
     # -- lending ---------------------------------------------------------------------------------
 
     @rule(
+        kind=st.sampled_from(list(PoolKind)),
         batch=st.lists(
             st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(1, 4096)), max_size=6
-        )
+        ),
     )
-    def adopt(self, batch: list[tuple[int, int, int]]) -> None:
+    def adopt(self, kind: PoolKind, batch: list[tuple[int, int, int]]) -> None:
+        self.forget_evicted()
         made = [(k, g, random.Random(k * g * n).randbytes(n)) for k, g, n in batch]
+        held = self.foreign[kind]
         for (key, generation, blob), status in zip(
-            made, self.cache.adopt(self.lent, 1, packed(made)), strict=True
+            made, self.cache.adopt(self.lent[kind], 1, packed(made)), strict=True
         ):
-            older = key not in self.foreign or self.foreign[key][0] < generation
+            older = key not in held or held[key][0] < generation
             assert (status == 3) == (not older)
             if older:
-                self.foreign.pop(key, None)
+                held.pop(key, None)
             if status == 0:
-                self.foreign[key] = (generation, blob)
+                held[key] = (generation, blob)
         assert self.cache.stats().bytes_foreign_slots <= 12 * PAGE_SIZE
 
-    @rule(names=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), unique_by=lambda n: n[0]))
-    def flush_adopted(self, names: list[tuple[int, int]]) -> None:
-        gone = [k for k, g in names if k in self.foreign and self.foreign[k][0] <= g]
+    @rule(
+        kind=st.sampled_from(list(PoolKind)),
+        names=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), unique_by=lambda n: n[0]),
+    )
+    def flush_adopted(self, kind: PoolKind, names: list[tuple[int, int]]) -> None:
+        self.forget_evicted()
+        held = self.foreign[kind]
+        gone = [k for k, g in names if k in held and held[k][0] <= g]
         keys, generations = [k for k, _ in names], [g for _, g in names]
-        assert self.cache.flush_adopted(self.lent, 1, keys, generations) == len(gone)
+        assert self.cache.flush_adopted(self.lent[kind], 1, keys, generations) == len(gone)
         for key in gone:
-            del self.foreign[key]
+            del held[key]
+
+    @rule(bytes_max=st.sampled_from([-1, 0, 1, 5000, 2**40]))
+    def drop_foreign_ephemeral(self, bytes_max: int) -> None:
+        self.forget_evicted()
+        held = self.foreign_bytes(EPHEMERAL)
+        dropped = self.cache.drop_foreign_ephemeral(bytes_max)
+        assert min(held, max(0, bytes_max)) <= dropped <= held
+        assert dropped == 0 or dropped < bytes_max + PAGE_SIZE
+        self.forget_evicted()
+        assert self.foreign_bytes(EPHEMERAL) == held - dropped
 
     @rule()
-    def read_adopted(self) -> None:
-        names = [(key, generation) for key, (generation, _) in self.foreign.items()]
-        found, blobs = self.cache.read_adopted(
-            self.lent, 1, [k for k, _ in names], [g for _, g in names]
-        )
-        assert found == b"\1" * len(names)
-        assert bytes(blobs.payload) == b"".join(blob for _, blob in self.foreign.values())
+    def forget_evicted(self) -> None:
+        """Read all blobs: foreign ephemeral pages may be gone, and the model lets go of those."""
+        for kind, held in self.foreign.items():
+            found, blobs = self.cache.read_adopted(
+                self.lent[kind], 1, list(held), [generation for generation, _ in held.values()]
+            )
+            assert kind == EPHEMERAL or all(found)
+            gone = [key for key, there in zip(held, found, strict=True) if not there]
+            for key in gone:
+                del held[key]
+            assert bytes(blobs.payload) == b"".join(blob for _, blob in held.values())
+
+    def foreign_bytes(self, kind: PoolKind) -> int:
+        return sum(len(blob) for _, blob in self.foreign[kind].values())
 
     # -- the cache as a whole --------------------------------------------------------------------
 
@@ -550,7 +576,10 @@ class CacheModel(RuleBasedStateMachine):
             stats.pages_local + stats.pages_same_filled + stats.pages_in_transit + stats.pages_away
         )
         assert four == stats.pages_persistent + stats.pages_ephemeral
-        assert stats.pages_foreign == len(self.foreign)
+        persistent, ephemeral = (self.cache.foreign_bytes(self.lent[k]) for k in self.foreign)
+        assert persistent == self.foreign_bytes(PERSISTENT)
+        assert ephemeral <= self.foreign_bytes(EPHEMERAL)
+        assert stats.bytes_foreign == persistent + ephemeral
         # Every copy elsewhere is named by a stub or queued as displaced, until its lender is gone.
         assert stats.pages_away + stats.displaced_pending == len(self.copies)
         away = Counter(

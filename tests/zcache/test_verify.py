@@ -48,6 +48,10 @@ def plant(name: str, e: Entries) -> None:  # noqa: C901 - a table of damages
             table.bytes[LOCAL | PERSISTENT_FLAG] -= 1
         case "foreign slots":
             e.foreign_slot_bytes += 16
+        case "bytes of a foreign pool":
+            e.index.any_pool(2).blob_bytes += 1
+        case "bytes of an own pool":
+            e.index.any_pool(0).blob_bytes += 1
         case "length":
             table.lengths[local] += 40
         case "checksum":
@@ -141,7 +145,8 @@ def damage_allocator(name: str, e: Entries) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "count of pages", "count of bytes", "foreign slots", "length", "checksum", "blob",
+        "count of pages", "count of bytes", "foreign slots",
+        "bytes of a foreign pool", "bytes of an own pool", "length", "checksum", "blob",
         "location", "index of an entry", "owner of an entry", "kind of an entry",
         "state of an entry", "generation", "where", "places", "no place", "queue link",
         "queue member lost", "free list", "free list names a page", "leaf slot", "leaf count",
