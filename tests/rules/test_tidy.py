@@ -15,7 +15,7 @@ SOURCES = sorted(
     path.relative_to(ROOT)
     for package in ("zcache", "ramster")
     for path in (ROOT / package).rglob("*.py")
-    if "wire" not in path.parts
+    if "wire" not in path.relative_to(ROOT).parts
 )
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
