@@ -128,7 +128,7 @@ async def measure(address: str, seconds: float) -> list[dict[str, object]]:
 
     def spiller(pages: int, blob_bytes: int) -> Callable[[], Awaitable[object]]:
         request = SpillRequest(
-            lease=1, epoch=1, kind=PoolKind.PERSISTENT, blobs=batch(pages, blob_bytes)
+            lease=1, epoch=1, batch=1, kind=PoolKind.PERSISTENT, blobs=batch(pages, blob_bytes)
         )
         return lambda: link.spill(request, DEADLINE_S)
 

@@ -209,11 +209,12 @@ class Cluster:
 
     async def _sweep(self) -> None:
         """End leases of silent owners and forget lender numbers that nothing carries, for ever."""
+        interval_s = min(SWEEP_INTERVAL_MAX_S, self.config.lease_s / 8)
         while True:
-            self._foreign.sweep()
+            self._foreign.sweep(interval_s)
             self._flusher.drain()
             self._table.forget_unused(self._cache.stats().away_by_where)
-            await self._clock.sleep(min(SWEEP_INTERVAL_MAX_S, self.config.lease_s / 8))
+            await self._clock.sleep(interval_s)
 
     async def _free_ended(self) -> None:
         """Free the pages of leases that ended, a slice at a time, for ever."""

@@ -81,6 +81,8 @@ class ClusterCounters:
     leases_opened: int = 0
     leases_expired: int = 0
     leases_superseded: int = 0
+    leases_left: int = 0
+    """Leases that their owners ended, as nodes that stop in order do."""
     hellos_refused: int = 0
     messages_refused: int = 0
     """Messages of owners that broke the protocol, late spills among them."""

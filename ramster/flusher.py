@@ -3,8 +3,12 @@
 Covers: a queue per lender, delivered in order and repeated until acknowledged or until the lender
 is gone. Does not cover: why a copy is unwanted (the cache, the ``spiller``).
 
-Why a late or repeated flush does no harm: it names copies by key and generation, and every copy
-leaves home under a generation of its own, so it can never hit a later copy of the same page.
+Why a late or repeated flush does no harm: every message has a *sequence* number under its lease,
+and a lender carries each out once, in order. A message is repeated as it was, to the last key,
+until it is acknowledged; what comes to be unwanted meanwhile goes into another. So a duplicate that
+arrives late removes nothing, not even where the same copy (key and generation) was placed again
+after the acknowledgement. While a flush is pending (``pending_keys``), its keys must not be placed
+at that lender: the flush would take the new copy for the old one.
 
 Why the queue needs no limit that loses pages: each entry takes the place of a stub that was larger
 (16 bytes against some 40), and a lender that is behind gets no new pages
@@ -40,6 +44,11 @@ LINGER_S = 0.01
 same for one page as for a hundred."""
 
 
+def _place_of(where: int) -> int:
+    """The place number of a ``where``: its low half."""
+    return where & 0xFFFFFFFF
+
+
 @dataclass(slots=True)
 class _Segment:
     """Pages of one kind to flush in one message."""
@@ -47,6 +56,8 @@ class _Segment:
     kind: PoolKind
     keys: array[int] = field(default_factory=lambda: array("Q"))
     generations: array[int] = field(default_factory=lambda: array("Q"))
+    sequence: int = 0
+    """Given when it is first sent; from then on nothing is added to it."""
 
 
 @dataclass(slots=True)
@@ -55,8 +66,8 @@ class _Queue:
 
     segments: deque[_Segment] = field(default_factory=deque)
     pages: int = 0
-    sending: bool = False
-    """The first segment is on its way, and is not added to."""
+    sequence: int = 0
+    """The last number given to a segment."""
     poke: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -91,6 +102,13 @@ class Flusher:
         queue = self._queues.get(lender)
         return 0 if queue is None else queue.pages
 
+    def pending_keys(self, lender: Lender) -> set[int]:
+        """Keys whose flush a lender has not acknowledged; ``drain`` first, to miss none."""
+        queue = self._queues.get(lender)
+        if queue is None or queue.pages == 0:
+            return set()
+        return set().union(*(segment.keys for segment in queue.segments))
+
     @property
     def pending(self) -> int:
         """Pages whose flush is not acknowledged, over all lenders."""
@@ -110,7 +128,7 @@ class Flusher:
         """
         while len(displaced := self._cache.drain_displaced()):
             for row, where in enumerate(displaced.wheres):
-                place = self._table.place(where)
+                place = self._table.place(_place_of(where))
                 for lender in place.lenders:
                     self._add(lender, place.kind, displaced.keys[row], displaced.generations[row])
 
@@ -150,7 +168,8 @@ class Flusher:
             queue = self._queues[lender] = _Queue()
         segments = queue.segments
         if (
-            len(segments) <= queue.sending
+            not segments
+            or segments[-1].sequence
             or segments[-1].kind is not kind
             or len(segments[-1].keys) >= self._config.flush_batch_pages
         ):
@@ -171,17 +190,12 @@ class Flusher:
                     if not queue.segments:  # dropped meanwhile
                         return
                 segment = queue.segments[0]
-                request = FlushRequest(
-                    lease=lender.lease,
-                    epoch=self._table.epoch(lender),
-                    kind=segment.kind,
-                    keys=segment.keys,
-                    generations=segment.generations,
-                )
+                if not segment.sequence:
+                    queue.sequence += 1
+                    segment.sequence = queue.sequence
                 queue.poke.clear()
-                queue.sending = True
                 try:
-                    await self._peers.flush(lender, request, self._config.call_deadline_s)
+                    await self._send(lender, segment)
                 except UnknownLeaseError:
                     self.drop(lender)  # no task of a lender outlives its queue
                 except BadMessageError as error:
@@ -191,7 +205,6 @@ class Flusher:
                     self._finish(queue, segment, delivered=False)
                 except PeerError:
                     self._counters.flush_failures += 1
-                    queue.sending = False
                     await self._pause(queue, failures)
                     failures += 1
                 else:
@@ -199,10 +212,19 @@ class Flusher:
                     self._finish(queue, segment, delivered=True)
         finally:
             queue.task = None
-            queue.sending = False
+
+    async def _send(self, lender: Lender, segment: _Segment) -> None:
+        request = FlushRequest(
+            lease=lender.lease,
+            epoch=self._table.epoch(lender),  # the latest, also where the rest is a repetition
+            sequence=segment.sequence,
+            kind=segment.kind,
+            keys=segment.keys,
+            generations=segment.generations,
+        )
+        await self._peers.flush(lender, request, self._config.call_deadline_s)
 
     def _finish(self, queue: _Queue, segment: _Segment, *, delivered: bool) -> None:
-        queue.sending = False
         if not queue.segments or queue.segments[0] is not segment:
             return  # dropped while the call was under way
         queue.segments.popleft()

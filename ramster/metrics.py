@@ -339,7 +339,11 @@ _CLUSTER_ROWS = (
         "Owners whose pages were freed here, by cause.",
         "cause",
         "cluster",
-        {"expired": "leases_expired", "superseded": "leases_superseded"},
+        {
+            "expired": "leases_expired",
+            "superseded": "leases_superseded",
+            "left": "leases_left",
+        },
     ),
     _one("ramster_peers_died_total", "Times that a peer became dead.", "cluster", "peers_died"),
     MetricRow(

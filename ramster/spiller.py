@@ -13,6 +13,7 @@ gone stays home as well.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ class Spiller:
         """Held over each piece of work and the pass of the event loop after it: replies that come
         together do not hold up others together."""
         self._batches: dict[int, _Batch] = {}
+        self._numbers = itertools.count(1)
         self._bytes_in_flight = 0
         self._exhausted = False
         """The last look found no page to spill; cleared when there may be one again: by a put that
@@ -267,7 +269,11 @@ class Spiller:
     async def _deliver(self, batch: _Batch) -> None:
         counters, lender, ticket = self._counters, batch.lender, batch.ticket
         request = SpillRequest(
-            lease=lender.lease, epoch=batch.epoch, kind=ticket.kind, blobs=ticket.blobs
+            lease=lender.lease,
+            epoch=batch.epoch,
+            batch=next(self._numbers),
+            kind=ticket.kind,
+            blobs=ticket.blobs,
         )
         try:
             reply = await self._peers.spill(lender, request, self._config.call_deadline_s)

@@ -9,11 +9,21 @@ Roles: an *owner* calls, a *lender* answers; every node is both. A lender gives 
 dies with it. A lender that restarted, or that gave the owner up, does not know the lease:
 UnknownLeaseError, and pages under it are gone.
 
-Order: calls may overtake each other. Two rules make that harmless: pages are named by (key,
-generation), so a late call cannot touch a newer page; and spills carry the owner's *spill epoch*.
-After a spill whose outcome is unknown, the owner raises its epoch and flushes what the spill may
-have left; the lender refuses spills of an epoch lower than the highest it has seen, so that a
-late one cannot leave orphans.
+Order: calls may overtake each other and arrive twice. Four rules make that harmless:
+
+- Pages are named by (key, generation), so a late call cannot touch a newer page.
+- Spills carry the owner's *spill epoch*. After a spill whose outcome is unknown, the owner raises
+  its epoch and flushes what the spill may have left; the lender refuses spills of an epoch lower
+  than the highest it has seen, so that a late one cannot leave orphans.
+- Spills carry a *batch* number that rises under the lease; a number that was there before is
+  refused, so that a second delivery cannot bring back what was flushed in between.
+- Flushes carry a *sequence* number that rises under the lease and is kept by a retry. Each is
+  carried out once, in order; an older or repeated one is acknowledged and removes nothing, so that
+  it cannot hit a copy that was placed again under the same generation.
+
+Leaving: a lender calls nobody. It says in its replies that it is *draining*, or how many bytes it
+wants to be rid of, and the owner moves its pages. An owner that stops in order says so in its last
+heartbeat, and its lease ends at once.
 """
 
 from __future__ import annotations
@@ -42,7 +52,7 @@ __all__ = [
     "Transport",
 ]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised on every change that an older node cannot read; other versions are refused at hello."""
 
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
@@ -75,6 +85,8 @@ class HelloReply:
     room_bytes: int
     lease_s: float
     """The lender frees the owner's pages after this long without a word from it."""
+    draining: bool = False
+    """The lender is leaving: it takes no pages, and those it holds are to be taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,8 @@ class Heartbeat:
 
     lease: int
     incarnation: int
+    leaving: bool = False
+    """The owner stops: the lease ends with this word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +107,10 @@ class HeartbeatReply:
     room_bytes: int
     foreign_pages: int
     """Pages it holds for this owner."""
+    wanted_bytes: int = 0
+    """Bytes of this owner's persistent pages that it wants to be rid of."""
+    draining: bool = False
+    """The lender is leaving: ``wanted_bytes`` is all it holds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +119,8 @@ class SpillRequest:
 
     lease: int
     epoch: int
+    batch: int
+    """1 or more, rising with every spill message under the lease."""
     kind: PoolKind
     blobs: PackedBlobs
 
@@ -143,6 +163,8 @@ class FlushRequest:
 
     lease: int
     epoch: int
+    sequence: int
+    """1 or more, rising with every new flush under the lease; a retry keeps it."""
     kind: PoolKind
     keys: array[int]
     generations: array[int]
@@ -196,13 +218,15 @@ class PeerHandler(Protocol):
         """Accept or refuse an owner."""
 
     def on_heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
-        """Renew a lease."""
+        """Renew a lease, or end it if the owner is leaving."""
 
     def on_spill(self, request: SpillRequest) -> SpillReply:
-        """Hold pages. Of an epoch below the highest seen: BadMessageError, nothing is held."""
+        """Hold pages. Of an epoch below the highest seen, or a batch that was there before:
+        BadMessageError, nothing is held.
+        """
 
     def on_fetch(self, request: FetchRequest) -> FetchReply:
         """Give copies of pages."""
 
     def on_flush(self, request: FlushRequest) -> None:
-        """Let pages go."""
+        """Let pages go, once for each sequence number."""

@@ -62,6 +62,8 @@ FOUND_LEFT_OUT = 2
 CODEC_CHARACTERS_MAX = 32
 CODECS_MAX = 16
 LEASE_S_MAX = 1e9
+COUNT_MAX = 2**63 - 1
+"""No number that rises by one with every message, and no count of bytes, gets there."""
 
 _FOUND = bytes((BLOB_ABSENT, BLOB_FOUND, FOUND_LEFT_OUT))
 _STATUSES = bytes(AdoptStatus)
@@ -151,6 +153,7 @@ def encode_hello_reply(reply: HelloReply, data_endpoint: str = "") -> bytes:
         room_bytes=reply.room_bytes,
         lease_s=reply.lease_s,
         data_endpoint=data_endpoint,
+        draining=reply.draining,
     )
 
 
@@ -162,6 +165,7 @@ def hello_reply_of(message: control_pb2.HelloReply) -> HelloReply:
         lease=message.lease,
         room_bytes=message.room_bytes,
         lease_s=message.lease_s,
+        draining=message.draining,
     )
     _check_hello_reply(reply)
     if message.data_endpoint:
@@ -179,30 +183,41 @@ def _check_hello_reply(reply: HelloReply) -> None:
 
 def encode_heartbeat(beat: Heartbeat) -> bytes:
     """A ``HeartbeatRequest``."""
-    return _encoded(control_pb2.HeartbeatRequest, lease=beat.lease, incarnation=beat.incarnation)
+    return _encoded(
+        control_pb2.HeartbeatRequest,
+        lease=beat.lease,
+        incarnation=beat.incarnation,
+        leaving=beat.leaving,
+    )
 
 
 def heartbeat_of(message: control_pb2.HeartbeatRequest) -> Heartbeat:
     """An owner's sign of life."""
-    return Heartbeat(lease=message.lease, incarnation=message.incarnation)
+    return Heartbeat(lease=message.lease, incarnation=message.incarnation, leaving=message.leaving)
 
 
 def encode_heartbeat_reply(reply: HeartbeatReply) -> bytes:
     """A ``HeartbeatReply`` that renews."""
+    _check_count("wanted_bytes", reply.wanted_bytes, 0)
     return _encoded(
         control_pb2.HeartbeatReply,
         incarnation=reply.incarnation,
         room_bytes=reply.room_bytes,
         foreign_pages=reply.foreign_pages,
+        wanted_bytes=reply.wanted_bytes,
+        draining=reply.draining,
     )
 
 
 def heartbeat_reply_of(message: control_pb2.HeartbeatReply) -> HeartbeatReply:
     """A lender's sign of life."""
+    _check_count("wanted_bytes", message.wanted_bytes, 0)
     return HeartbeatReply(
         incarnation=message.incarnation,
         room_bytes=message.room_bytes,
         foreign_pages=message.foreign_pages,
+        wanted_bytes=message.wanted_bytes,
+        draining=message.draining,
     )
 
 
@@ -212,11 +227,13 @@ def heartbeat_reply_of(message: control_pb2.HeartbeatReply) -> HeartbeatReply:
 def encode_spill_request(request_id: int, request: SpillRequest) -> bytes:
     """A ``SpillRequest``; its columns are checked."""
     check_blobs(request.blobs, SPILL_PAGES_MAX)
+    _check_count("batch", request.batch, 1)
     return _encoded(
         peer_pb2.SpillRequest,
         request_id=request_id,
         lease=request.lease,
         epoch=request.epoch,
+        batch=request.batch,
         kind=_KIND_TO_WIRE[request.kind],
         **_blob_fields(request.blobs),
     )
@@ -224,9 +241,11 @@ def encode_spill_request(request_id: int, request: SpillRequest) -> bytes:
 
 def spill_request_of(message: peer_pb2.SpillRequest) -> SpillRequest:
     """A batch of an owner, every column checked."""
+    _check_count("batch", message.batch, 1)
     return SpillRequest(
         lease=message.lease,
         epoch=message.epoch,
+        batch=message.batch,
         kind=_kind_of(message.kind),
         blobs=_blobs_of(message, SPILL_PAGES_MAX),
     )
@@ -295,11 +314,13 @@ def _check_found(reply: FetchReply, pages: int) -> None:
 def encode_flush_request(request_id: int, request: FlushRequest) -> bytes:
     """A ``FlushRequest``."""
     _check_asked(request.keys, request.generations, FLUSH_KEYS_MAX)
+    _check_count("sequence", request.sequence, 1)
     return _encoded(
         peer_pb2.FlushRequest,
         request_id=request_id,
         lease=request.lease,
         epoch=request.epoch,
+        sequence=request.sequence,
         kind=_KIND_TO_WIRE[request.kind],
         keys=column_bytes(request.keys),
         generations=column_bytes(request.generations),
@@ -309,9 +330,11 @@ def encode_flush_request(request_id: int, request: FlushRequest) -> bytes:
 def flush_request_of(message: peer_pb2.FlushRequest) -> FlushRequest:
     """Pages an owner lets go."""
     keys, generations = _asked_of(message, FLUSH_KEYS_MAX)
+    _check_count("sequence", message.sequence, 1)
     return FlushRequest(
         lease=message.lease,
         epoch=message.epoch,
+        sequence=message.sequence,
         kind=_kind_of(message.kind),
         keys=keys,
         generations=generations,
@@ -379,6 +402,11 @@ def _check_codes(name: str, codes: bytes, accepted: bytes, pages: int) -> None:
     unknown = codes.translate(None, accepted)
     if unknown:
         raise BadMessageError(f"{name}: {unknown[0]}, accepted is one of {list(accepted)}")
+
+
+def _check_count(name: str, count: int, count_min: int) -> None:
+    if not count_min <= count <= COUNT_MAX:
+        raise BadMessageError(f"{name}: {count}, accepted is {count_min} to {COUNT_MAX}")
 
 
 def _check_text(name: str, text: str, characters_max: int) -> None:

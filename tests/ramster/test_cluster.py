@@ -69,7 +69,7 @@ def test_a_task_that_fails_is_not_silent() -> None:
         async with FakeCluster("a b") as cluster:
             a = cluster["a"]
 
-            def broken() -> int:
+            def broken(interval_s: float) -> int:
                 raise ZeroDivisionError("a defect")
 
             a.cluster._foreign.sweep = broken  # type: ignore[method-assign]

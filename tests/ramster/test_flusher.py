@@ -6,9 +6,25 @@ import asyncio
 from typing import Any
 
 from ramster.errors import BadMessageError
+from ramster.lenders import Lender
 from ramster.transport import FlushRequest
 from tests.support.fake_cluster import MIB, FakeCluster, Node, fill, make_page
+from tests.support.fake_network import wire_copy
 from tests.support.virtual_time import run, until
+
+
+def caught(cluster: FakeCluster, source: str = "a") -> list[FlushRequest]:
+    """Every flush that a node sends from now on, as it was when it was sent."""
+    requests: list[FlushRequest] = []
+    carry = cluster.network._carry
+
+    async def record(sender: str, to: str, call: str, message: Any) -> Any:
+        if sender == source and call == "flush":
+            requests.append(wire_copy(message))
+        return await carry(sender, to, call, message)
+
+    cluster.network._carry = record  # type: ignore[method-assign]
+    return requests
 
 
 async def spilled(cluster: FakeCluster, pages: int = 600) -> int:
@@ -220,6 +236,97 @@ def test_put_flush_put_ends_with_the_last_page_in_every_order_of_messages() -> N
                         assert page == make_page(index, version)
             await until(cluster.accounts_agree)
             cluster.verify()
+
+    run(main())
+
+
+def test_flushes_are_numbered_from_one_for_each_lease_and_a_retry_keeps_its_number() -> None:
+    async def main() -> None:
+        async with pair(flush_batch_pages=50, lease_s=3600.0) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            sent = caught(cluster)
+            pool = await spilled(cluster)
+            cluster.network.loss = 0.3
+            await a.store.flush_object(pool, 1)
+            await until(cluster.accounts_agree)
+            cluster.network.loss = 0.0
+            numbers = [request.sequence for request in sent]
+            assert list(dict.fromkeys(numbers)) == list(range(1, max(numbers) + 1))
+            assert len(numbers) > max(numbers) > 5, "some were repeated"
+            by_number = {request.sequence: request for request in sent}
+            assert all(
+                (request.keys, request.generations)
+                == (by_number[request.sequence].keys, by_number[request.sequence].generations)
+                for request in sent
+            )
+            await b.crash()
+            await b.start()
+            await until(cluster.all_alive)
+            sent.clear()
+            await fill(a, pool, 600)
+            await a.store.flush_object(pool, 1)
+            await until(cluster.accounts_agree)
+            assert [request.sequence for request in sent] == list(range(1, len(sent) + 1))
+
+    run(main())
+
+
+def test_what_is_flushed_while_a_lender_is_silent_joins_no_message_that_was_sent() -> None:
+    """Its answer may be what was lost: the lender then takes the repetition as done."""
+
+    async def main() -> None:
+        async with pair() as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool = await spilled(cluster)
+            sent = caught(cluster)
+            indexes = list(a.cache.peek_away(pool, 1, range(600)).positions)
+            lost = True
+
+            async def lose_answers(source: str, to: str, call: str, message: Any) -> Any:
+                answer = await carry(source, to, call, message)
+                if lost and call == "flush":
+                    await asyncio.Event().wait()
+                return answer
+
+            carry = cluster.network._carry
+            cluster.network._carry = lose_answers  # type: ignore[method-assign]
+            held = b.foreign
+            await a.store.flush(pool, 1, indexes[0])
+            await until(lambda: a.counters.flush_failures == 1, every_s=0.001)
+            assert b.foreign == held - 1, "carried out, and nobody knows"
+            await a.store.flush(pool, 1, indexes[1])
+            await until(lambda: a.counters.flush_failures == 2, every_s=0.001)
+            assert sent[0] == sent[1]
+            assert len(sent[0].keys) == 1
+            lost = False
+            await until(cluster.accounts_agree, within_s=30)
+            assert b.foreign == held - 2
+            assert sent[-1].sequence == sent[0].sequence + 1
+
+    run(main())
+
+
+def test_the_keys_of_pending_flushes_are_known_until_they_are_acknowledged() -> None:
+    async def main() -> None:
+        async with pair(flush_batch_pages=10) as cluster:
+            a = cluster["a"]
+            pool = await spilled(cluster)
+            flusher, view = a.cluster._flusher, a.peer("b")
+            lender = Lender(view.node, view.incarnation, view.lease)
+            assert flusher.pending_keys(lender) == set()
+            assert flusher.pending_keys(lender._replace(lease=1)) == set()
+            away = a.cache.peek_away(pool, 1, range(25))
+            sent = caught(cluster)
+            cluster.network.cut("a", "b")
+            await a.store.flush_range(pool, 1, 0, 25)
+            assert len(flusher.pending_keys(lender)) == len(away) > 20
+            pending = flusher.pending_keys(lender)
+            await until(lambda: a.counters.flush_failures)
+            assert flusher.pending_keys(lender) == pending
+            cluster.network.heal()
+            await until(cluster.accounts_agree, within_s=30)
+            assert flusher.pending_keys(lender) == set()
+            assert pending == {key for request in sent for key in request.keys}
 
     run(main())
 

@@ -15,43 +15,39 @@ from ramster.blobs import Blob, pack, rows
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
 from ramster.errors import BadMessageError, PeerRefusedError, UnknownLeaseError
-from ramster.foreign import ForeignPages
-from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX
+from ramster.foreign import BLOB_BYTES_ESTIMATE, ForeignPages
+from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX, SPILL_WINDOW
 from ramster.removal import SLICE_PAGES
 from ramster.transport import (
     SPILL_PAYLOAD_BYTES_MAX,
     FetchRequest,
     FlushRequest,
     Heartbeat,
+    HeartbeatReply,
     Hello,
     SpillReply,
     SpillRequest,
 )
+from tests.support.hand_clock import HandClock
 from zcache import PAGE_SIZE, AdoptStatus, Cache, CacheConfig, PackedBlobs, PoolKind
 
 PERSISTENT, EPHEMERAL = PoolKind.PERSISTENT, PoolKind.EPHEMERAL
 HELLO = Hello(cluster="ramster", node="a", incarnation=1)
 
 
-class HandClock:
-    """A clock that tests move."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError("a lender does not wait")
-
-
 class Lending:
     """A lender under test."""
 
     def __init__(
-        self, *, pool_bytes: int = 4 << 20, lend_bytes: int = 2 << 20, **cache: Any
+        self,
+        *,
+        pool_bytes: int = 4 << 20,
+        lend_bytes: int = 2 << 20,
+        wanted: int = 0,
+        **cache: Any,
     ) -> None:
+        self.wanted = wanted
+        self._batch = self._sequence = 0
         self.cache = Cache(
             CacheConfig(pool_bytes_max=pool_bytes, foreign_bytes_max=lend_bytes, **cache)
         )
@@ -64,16 +60,41 @@ class Lending:
             Random(5),
             self.counters,
             incarnation=77,
+            wanted=lambda: self.wanted,
+        )
+
+    def sweep(self) -> int:
+        return self.handler.sweep(60.0)
+
+    def heartbeat(
+        self, lease: int, *, incarnation: int = 1, leaving: bool = False
+    ) -> HeartbeatReply:
+        return self.handler.on_heartbeat(
+            Heartbeat(lease=lease, incarnation=incarnation, leaving=leaving)
         )
 
     def hello(self, node: str = "a", incarnation: int = 1) -> int:
         return self.handler.on_hello(replace(HELLO, node=node, incarnation=incarnation)).lease
 
     def spill(
-        self, lease: int, blobs: list[Blob], *, epoch: int = 0, kind: PoolKind = PERSISTENT
+        self,
+        lease: int,
+        blobs: list[Blob],
+        *,
+        epoch: int = 0,
+        batch: int | None = None,
+        kind: PoolKind = PERSISTENT,
     ) -> SpillReply:
+        """A new batch, unless its number says otherwise."""
+        self._batch += 1
         return self.handler.on_spill(
-            SpillRequest(lease=lease, epoch=epoch, kind=kind, blobs=pack(blobs))
+            SpillRequest(
+                lease=lease,
+                epoch=epoch,
+                batch=self._batch if batch is None else batch,
+                kind=kind,
+                blobs=pack(blobs),
+            )
         )
 
     def fetch(self, lease: int, *names: tuple[int, int], kind: PoolKind = PERSISTENT) -> Any:
@@ -84,12 +105,20 @@ class Lending:
         )
 
     def flush(
-        self, lease: int, *names: tuple[int, int], epoch: int = 0, kind: PoolKind = PERSISTENT
+        self,
+        lease: int,
+        *names: tuple[int, int],
+        epoch: int = 0,
+        sequence: int | None = None,
+        kind: PoolKind = PERSISTENT,
     ) -> None:
+        """A new flush, unless its number says otherwise."""
+        self._sequence += 1
         self.handler.on_flush(
             FlushRequest(
                 lease=lease,
                 epoch=epoch,
+                sequence=self._sequence if sequence is None else sequence,
                 kind=kind,
                 keys=column(names, 0),
                 generations=column(names, 1),
@@ -126,7 +155,7 @@ def test_hello_gives_a_lease_and_says_what_room_there_is() -> None:
     ("offer", "words"),
     [
         ({"cluster": "other"}, ["'other'", "'ramster'"]),
-        ({"protocol_version": 9}, ["version 9", "accepted is 1"]),
+        ({"protocol_version": 9}, ["version 9", "accepted is 2"]),
         ({"page_size": 16384}, ["16384", "4096"]),
         ({"codecs": ("zstd",)}, ["zstd", "lz4"]),
         ({"codecs": ()}, ["none", "lz4"]),
@@ -185,7 +214,7 @@ def test_a_former_life_cannot_take_the_name_back_while_the_new_one_holds_a_lease
         lender.hello(incarnation=1)
     assert lender.pages == 1
     lender.clock.seconds += 60.0
-    lender.handler.sweep()
+    lender.sweep()
     assert lender.hello(incarnation=1) != 0, "after the lease ended the name is free"
 
 
@@ -208,13 +237,13 @@ def test_a_lease_ends_after_its_time_without_a_word_and_frees_its_pages() -> Non
     lender.spill(a, [blob(i) for i in range(10)])
     lender.spill(c, [blob(i) for i in range(5)], kind=EPHEMERAL)
     lender.clock.seconds += 59.9
-    assert lender.handler.sweep() == 0
+    assert lender.sweep() == 0
     lender.handler.on_heartbeat(Heartbeat(lease=c, incarnation=1))
     lender.clock.seconds += 0.1
-    assert lender.handler.sweep() == 1
+    assert lender.sweep() == 1
     assert lender.pages == 5
     lender.clock.seconds += 60.0
-    lender.handler.sweep()
+    lender.sweep()
     assert lender.pages == 0
     assert lender.cache.stats().pools == 0
     assert lender.counters.leases_expired == 2
@@ -259,7 +288,7 @@ def test_every_word_renews_the_lease(word: Callable[[Lending, int], object]) -> 
     lender.clock.seconds += 59.0
     word(lender, lease)
     lender.clock.seconds += 59.0
-    assert lender.handler.sweep() == 0
+    assert lender.sweep() == 0
 
 
 def test_a_heartbeat_tells_room_and_pages_held() -> None:
@@ -347,13 +376,230 @@ def test_a_spill_of_an_ended_epoch_is_refused_whatever_ended_it() -> None:
 def test_a_batch_delivered_twice_is_held_once() -> None:
     lender = Lending()
     lease = lender.hello()
-    lender.spill(lease, [blob(1), blob(2)])
+    lender.spill(lease, [blob(1), blob(2)], batch=7)
     lender.flush(lease, (1, 1), (2, 1))
-    with pytest.raises(BadMessageError, match="delivered before"):
-        lender.spill(lease, [blob(1), blob(2)])
+    with pytest.raises(BadMessageError, match="batch 7 was delivered before"):
+        lender.spill(lease, [blob(1), blob(2)], batch=7)
     assert lender.pages == 0
-    lender.spill(lease, [blob(1, 2)])
+    assert lender.counters.messages_refused == 1
+    assert lender.spill(lease, [blob(1), blob(2)], batch=8).statuses == bytes(2), (
+        "the same pages in another batch are no duplicate"
+    )
+    lender.spill(lease, [blob(3)], batch=2)
+    assert lender.pages == 3, "batches may overtake each other"
+
+
+def test_batches_are_numbered_under_each_lease_apart() -> None:
+    lender = Lending()
+    for owner in ("a", "c"):
+        lender.spill(lender.hello(owner), [blob(1)], batch=1)
+    assert lender.pages == 2
+
+
+def test_a_batch_older_than_all_that_are_remembered_is_refused() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    for batch in range(2, SPILL_WINDOW + 3):
+        lender.spill(lease, [], batch=batch)
+    with pytest.raises(BadMessageError, match="batch 1 was delivered before, or is too old"):
+        lender.spill(lease, [blob(1)], batch=1)
+    assert lender.pages == 0
+
+
+def test_a_duplicated_flush_is_carried_out_once() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1), blob(2)])
+    lender.flush(lease, (1, 1), sequence=1)
+    lender.flush(lease, (2, 1), sequence=1)  # one number means one message, to the last key
+    assert lender.fetch(lease, (1, 1), (2, 1)).found == b"\0\1"
+    lender.flush(lease, (2, 1), sequence=5)
+    assert lender.pages == 0, "numbers may be left out"
+
+
+def test_a_late_duplicate_of_a_flush_spares_the_page_that_was_placed_again() -> None:
+    """All copies of a page carry one generation, so the number alone tells the two apart."""
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1)])
+    lender.flush(lease, (1, 1), sequence=1)
+    lender.flush(lease, (9, 9), sequence=2)
+    lender.spill(lease, [blob(1)])
+    for late in (1, 2):
+        lender.flush(lease, (1, 1), sequence=late)
+    assert lender.fetch(lease, (1, 1)).found == b"\1"
+    lender.flush(lease, (1, 1), sequence=3)
+    assert lender.pages == 0
+
+
+def test_the_epoch_of_a_repeated_flush_counts() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.flush(lease, sequence=1, epoch=1)
+    lender.flush(lease, sequence=1, epoch=4)
+    with pytest.raises(BadMessageError, match="epoch 3"):
+        lender.spill(lease, [blob(1)], epoch=3)
+    lender.flush(lease, sequence=1, epoch=2)
+    lender.spill(lease, [blob(1)], epoch=4)
     assert lender.pages == 1
+
+
+def test_flushes_are_numbered_under_each_lease_apart() -> None:
+    lender = Lending()
+    a, c = lender.hello("a"), lender.hello("c")
+    lender.spill(a, [blob(1)])
+    lender.flush(c, (1, 1), sequence=9)
+    lender.flush(a, (1, 1), sequence=1)
+    assert lender.pages == 0
+    lender.spill(a, [blob(1)])
+    again = lender.hello("a", incarnation=2)
+    lender.spill(again, [blob(1)])
+    lender.flush(again, (1, 1), sequence=1)
+    assert lender.pages == 0
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_that_is_none_is_refused_and_nothing_is_done(number: int) -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1)])
+    with pytest.raises(BadMessageError, match=f"batch {number}: accepted is 1 or more"):
+        lender.spill(lease, [blob(2)], batch=number, epoch=9)
+    with pytest.raises(BadMessageError, match=f"sequence {number}: accepted is 1 or more"):
+        lender.flush(lease, (1, 1), sequence=number, epoch=9)
+    assert lender.pages == 1
+    lender.spill(lease, [blob(3)], epoch=0)
+    assert lender.counters.messages_refused == 2
+
+
+# -- leaving, draining, notice ---------------------------------------------------------------------
+
+
+def test_an_owner_that_leaves_ends_its_lease_at_once() -> None:
+    lender = Lending(wanted=1 << 20)
+    a, c = lender.hello("a"), lender.hello("c")
+    lender.spill(a, [blob(1), blob(2)])
+    lender.spill(c, [blob(1)])
+    reply = lender.heartbeat(a, leaving=True)
+    assert (reply.incarnation, reply.foreign_pages, reply.wanted_bytes) == (77, 0, 0)
+    assert reply.room_bytes == lender.cache.foreign_room_bytes() > 0
+    assert lender.pages == 1
+    assert lender.counters.leases_left == 1
+    assert (lender.counters.leases_expired, lender.counters.leases_superseded) == (0, 0)
+    for late in (False, True):
+        with pytest.raises(UnknownLeaseError):
+            lender.heartbeat(a, leaving=late)
+    with pytest.raises(UnknownLeaseError):
+        lender.spill(a, [blob(3)])
+    assert lender.hello("a") not in (0, a)
+
+
+def test_a_former_life_cannot_leave_for_the_present_one() -> None:
+    lender = Lending()
+    former = lender.hello(incarnation=1)
+    lease = lender.hello(incarnation=2)
+    lender.spill(lease, [blob(1)])
+    with pytest.raises(UnknownLeaseError):
+        lender.heartbeat(former, leaving=True)
+    with pytest.raises(UnknownLeaseError):
+        lender.heartbeat(lease, incarnation=1, leaving=True)
+    assert lender.pages == 1
+    assert lender.counters.leases_left == 0
+
+
+def test_a_draining_lender_takes_nothing_and_says_so_everywhere() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    assert not lender.handler.on_hello(HELLO).draining
+    assert not lender.heartbeat(lease).draining
+    lender.spill(lease, [blob(1), blob(2)])
+    assert not lender.handler.draining
+    lender.handler.drain()
+    assert lender.handler.draining
+    assert lender.cache.foreign_room_bytes() > 0, "it would have room"
+    answer = lender.spill(lease, [blob(3), blob(4), blob(5)])
+    assert list(answer.statuses) == [AdoptStatus.FULL] * 3
+    assert answer.room_bytes == 0
+    beat = lender.heartbeat(lease)
+    assert (beat.draining, beat.room_bytes, beat.foreign_pages) == (True, 0, 2)
+    for owner in ("a", "new"):
+        greeting = lender.handler.on_hello(replace(HELLO, node=owner))
+        assert greeting.lease != 0
+        assert (greeting.draining, greeting.room_bytes) == (True, 0)
+    assert lender.pages == 2
+
+
+def test_a_draining_lender_gives_pages_back_and_lets_them_go() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1), blob(2)])
+    lender.handler.drain()
+    assert list(rows(lender.fetch(lease, (1, 1)).blobs)) == [blob(1)]
+    lender.flush(lease, (1, 1))
+    assert lender.handler.owners_held() == [("a", 1, 0.0)]
+    lender.flush(lease, (2, 1))
+    assert lender.handler.owners_held() == []
+
+
+def test_a_spill_that_breaks_the_protocol_is_refused_as_such_while_draining_too() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1)], batch=1, epoch=3)
+    lender.handler.drain()
+    with pytest.raises(BadMessageError, match="delivered before"):
+        lender.spill(lease, [blob(1)], batch=1, epoch=3)
+    with pytest.raises(BadMessageError, match="epoch 2"):
+        lender.spill(lease, [blob(2)], batch=2, epoch=2)
+
+
+def test_shares_of_the_notice_follow_what_each_owner_holds_and_add_up() -> None:
+    lender = Lending()
+    leases = {owner: lender.hello(owner) for owner in ("a", "c", "d", "e")}
+    for pages, owner in ((1, "a"), (2, "c"), (7, "d")):
+        lender.spill(leases[owner], [blob(key) for key in range(pages)])
+    lender.spill(leases["e"], [blob(key) for key in range(50)], kind=EPHEMERAL)
+    held = 10 * BLOB_BYTES_ESTIMATE
+    for wanted in (0, 1, 1000, 4096, held - 1, held):
+        lender.wanted = wanted
+        shares = [lender.heartbeat(lease).wanted_bytes for lease in leases.values()]
+        assert shares[3] == 0, "ephemeral pages are dropped, not handed over"
+        assert shares[:3] == [-(-wanted * pages // 10) for pages in (1, 2, 7)]
+        assert wanted <= sum(shares) < wanted + 3
+
+
+@pytest.mark.parametrize("wanted", [-5, 0, 1 << 40])
+def test_no_owner_is_asked_for_more_than_it_has(wanted: int) -> None:
+    lender = Lending(wanted=wanted)
+    lease, other = lender.hello("a"), lender.hello("c")
+    lender.spill(lease, [blob(1), blob(2)])
+    assert lender.heartbeat(other).wanted_bytes == 0
+    assert lender.heartbeat(lease).wanted_bytes == (2 * BLOB_BYTES_ESTIMATE if wanted > 0 else 0)
+
+
+def test_a_draining_lender_wants_everything_gone_whatever_it_wanted_before() -> None:
+    lender = Lending(wanted=1)
+    a, c = lender.hello("a"), lender.hello("c")
+    lender.spill(a, [blob(key) for key in range(3)])
+    lender.spill(c, [blob(1)], kind=EPHEMERAL)
+    lender.handler.drain()
+    assert lender.heartbeat(a).wanted_bytes == 3 * BLOB_BYTES_ESTIMATE
+    assert lender.heartbeat(c).wanted_bytes == 0
+
+
+def test_owners_held_names_who_still_has_persistent_pages_here() -> None:
+    lender = Lending()
+    a, c = lender.hello("a"), lender.hello("c")
+    lender.hello("d")
+    lender.spill(a, [blob(1), blob(2)])
+    lender.spill(c, [blob(1)], kind=EPHEMERAL)
+    lender.clock.seconds += 3.0
+    lender.spill(c, [blob(9)])
+    lender.clock.seconds += 2.0
+    assert lender.handler.owners_held() == [("a", 2, 5.0), ("c", 1, 2.0)]
+
+
+# -- more of pages
+# -------------------------------------------------------------------------------------------
 
 
 def test_an_empty_batch_is_harmless() -> None:
@@ -415,7 +661,9 @@ def test_a_spill_whose_columns_do_not_fit_is_refused_whole(
     blobs = good_blobs()
     spoil(blobs)
     with pytest.raises(BadMessageError):
-        lender.handler.on_spill(SpillRequest(lease=lease, epoch=0, kind=PERSISTENT, blobs=blobs))
+        lender.handler.on_spill(
+            SpillRequest(lease=lease, epoch=0, batch=1, kind=PERSISTENT, blobs=blobs)
+        )
     assert lender.pages == 0
     assert lender.counters.messages_refused == 1
 
@@ -457,7 +705,14 @@ def test_columns_of_fetches_and_flushes_must_be_equally_long() -> None:
         )
     with pytest.raises(BadMessageError, match="1 generations for 2 keys"):
         lender.handler.on_flush(
-            FlushRequest(lease=lease, epoch=0, kind=PERSISTENT, keys=keys, generations=generations)
+            FlushRequest(
+                lease=lease,
+                epoch=0,
+                sequence=1,
+                kind=PERSISTENT,
+                keys=keys,
+                generations=generations,
+            )
         )
 
 

@@ -30,6 +30,7 @@ async def flush_nothing(node: Node, lender: Lender) -> None:
     request = FlushRequest(
         lease=lender.lease,
         epoch=0,
+        sequence=1,
         kind=PoolKind.PERSISTENT,
         keys=array("Q"),
         generations=array("Q"),
@@ -127,7 +128,7 @@ def test_a_lender_that_forgot_the_lease_is_greeted_again_at_once() -> None:
         async with FakeCluster(heartbeat_interval_s=1.0) as cluster:
             a, b = cluster["a"], cluster["b"]
             old = lender_of(a, "b")
-            b.cluster._foreign._end(b.cluster._foreign.leases[0])
+            b.cluster._foreign._leases.end(b.cluster._foreign.leases[0])
             with pytest.raises(UnknownLeaseError):
                 await flush_nothing(a, old)
             assert a.cluster._membership.address_of(old) is None

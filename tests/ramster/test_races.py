@@ -408,7 +408,7 @@ def test_a_lease_ends_between_two_words_of_an_owner() -> None:
         async with pair() as cluster:
             a, b = cluster["a"], cluster["b"]
             pool, gone = await away(cluster)
-            b.cluster._foreign._end(b.cluster._foreign.leases[0])
+            b.cluster._foreign._leases.end(b.cluster._foreign.leases[0])
             with pytest.raises(PageLostError, match="no longer knows the lease"):
                 await a.get(pool, gone[0])
             await until(lambda: a.peer("b").lease is not None)

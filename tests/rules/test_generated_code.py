@@ -110,17 +110,19 @@ def test_every_declaration_of_the_wire_is_commented() -> None:
 NUMBERS = {
     "Failure": "kind=1 reason=2",
     "SpillRequest": "request_id=1 lease=2 epoch=3 kind=4 keys=5 generations=6 lengths=7 "
-    "encodings=8 checksums=9 payload=10",
+    "encodings=8 checksums=9 payload=10 batch=11",
     "SpillReply": "request_id=1 failure=2 statuses=3 room_bytes=4",
     "FetchRequest": "request_id=1 lease=2 kind=3 keys=4 generations=5",
     "FetchReply": "request_id=1 failure=2 found=3 keys=4 generations=5 lengths=6 encodings=7 "
     "checksums=8 payload=9",
-    "FlushRequest": "request_id=1 lease=2 epoch=3 kind=4 keys=5 generations=6",
+    "FlushRequest": "request_id=1 lease=2 epoch=3 kind=4 keys=5 generations=6 sequence=7",
     "FlushReply": "request_id=1 failure=2",
     "HelloRequest": "cluster=1 node=2 incarnation=3 protocol_version=4 page_size=5 codecs=6",
-    "HelloReply": "failure=1 node=2 incarnation=3 lease=4 room_bytes=5 lease_s=6 data_endpoint=7",
-    "HeartbeatRequest": "lease=1 incarnation=2",
-    "HeartbeatReply": "failure=1 incarnation=2 room_bytes=3 foreign_pages=4",
+    "HelloReply": "failure=1 node=2 incarnation=3 lease=4 room_bytes=5 lease_s=6 data_endpoint=7 "
+    "draining=8",
+    "HeartbeatRequest": "lease=1 incarnation=2 leaving=3",
+    "HeartbeatReply": "failure=1 incarnation=2 room_bytes=3 foreign_pages=4 wanted_bytes=5 "
+    "draining=6",
 }
 """Fields that nodes in the field know. Add to this; a line that has to change breaks them."""
 

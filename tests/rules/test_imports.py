@@ -21,6 +21,7 @@ CLUSTER = {
     "fetcher",
     "flusher",
     "foreign",
+    "leases",
     "lenders",
     "limits",
     "membership",

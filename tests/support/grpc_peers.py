@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from random import Random
@@ -32,6 +33,9 @@ PATIENCE_S = 30.0
 SOON_S = 0.05
 """Deadline of calls that are expected to run into it."""
 
+_NUMBERS = itertools.count(1)
+"""Of batches and flushes: each call is a new one unless a test says otherwise."""
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a test's coroutine on a loop of its own."""
@@ -55,7 +59,7 @@ async def until_answered(call: Callable[[], Awaitable[T]], error: type[Exception
                 await asyncio.sleep(0.001)
 
 
-def lender(name: str = "lender", *, pool_bytes: int = 8 * 2**20) -> ForeignPages:
+def lender(name: str = "lender", *, pool_bytes: int = 8 * 2**20, wanted: int = 0) -> ForeignPages:
     """The real thing: a node's side as a lender, over a real cache."""
     cache = Cache(CacheConfig(pool_bytes_max=pool_bytes, foreign_bytes_max=pool_bytes // 2))
     return ForeignPages(
@@ -65,6 +69,7 @@ def lender(name: str = "lender", *, pool_bytes: int = 8 * 2**20) -> ForeignPages
         Random(name),
         ClusterCounters(),
         incarnation=77,
+        wanted=lambda: wanted,
     )
 
 
@@ -111,8 +116,16 @@ def blobs(pages: int, *, size: int = 100, first: int = 0, seed: int = 0) -> Pack
     )
 
 
-def spill_of(lease: int, packed: PackedBlobs, epoch: int = 0) -> SpillRequest:
-    return SpillRequest(lease=lease, epoch=epoch, kind=PoolKind.PERSISTENT, blobs=packed)
+def spill_of(
+    lease: int, packed: PackedBlobs, epoch: int = 0, batch: int | None = None
+) -> SpillRequest:
+    return SpillRequest(
+        lease=lease,
+        epoch=epoch,
+        batch=next(_NUMBERS) if batch is None else batch,
+        kind=PoolKind.PERSISTENT,
+        blobs=packed,
+    )
 
 
 def fetch_of(lease: int, keys: array[int]) -> FetchRequest:
@@ -121,10 +134,13 @@ def fetch_of(lease: int, keys: array[int]) -> FetchRequest:
     )
 
 
-def flush_of(lease: int, keys: array[int], epoch: int = 0) -> FlushRequest:
+def flush_of(
+    lease: int, keys: array[int], epoch: int = 0, sequence: int | None = None
+) -> FlushRequest:
     return FlushRequest(
         lease=lease,
         epoch=epoch,
+        sequence=next(_NUMBERS) if sequence is None else sequence,
         kind=PoolKind.PERSISTENT,
         keys=keys,
         generations=array("Q", [1]) * len(keys),

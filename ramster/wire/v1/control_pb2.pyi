@@ -1,6 +1,6 @@
 # GENERATED CODE, DO NOT EDIT: change the source and run proto/generate.py
-# source: proto/ramster/wire/v1/control.proto sha256 0cf2275afdae183822a57b38b5324e5a61f33f833b15ad0c4dfd77a2d9e10a8b
-# text below: grpcio-tools 1.80.0 sha256 0ec09c8f117ebfac94ebb2b552e8d8c9ca4b5572ba5e2a9c4a2471a6c532a855
+# source: proto/ramster/wire/v1/control.proto sha256 be7ac0c0c37ca0ef67e8e661a09b966648cee231e40f603da73cfd9eb19efdb9
+# text below: grpcio-tools 1.80.0 sha256 194c73e2230b870a5aedf5aae6db98a1d398ba27140e8cd6a1d1e25c37fe1967
 from ramster.wire.v1 import peer_pb2 as _peer_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -27,7 +27,7 @@ class HelloRequest(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., protocol_version: _Optional[int] = ..., page_size: _Optional[int] = ..., codecs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HelloReply(_message.Message):
-    __slots__ = ("failure", "node", "incarnation", "lease", "room_bytes", "lease_s", "data_endpoint")
+    __slots__ = ("failure", "node", "incarnation", "lease", "room_bytes", "lease_s", "data_endpoint", "draining")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class HelloReply(_message.Message):
     ROOM_BYTES_FIELD_NUMBER: _ClassVar[int]
     LEASE_S_FIELD_NUMBER: _ClassVar[int]
     DATA_ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     failure: _peer_pb2.Failure
     node: str
     incarnation: int
@@ -42,24 +43,31 @@ class HelloReply(_message.Message):
     room_bytes: int
     lease_s: float
     data_endpoint: str
-    def __init__(self, failure: _Optional[_Union[_peer_pb2.Failure, _Mapping]] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., lease: _Optional[int] = ..., room_bytes: _Optional[int] = ..., lease_s: _Optional[float] = ..., data_endpoint: _Optional[str] = ...) -> None: ...
+    draining: bool
+    def __init__(self, failure: _Optional[_Union[_peer_pb2.Failure, _Mapping]] = ..., node: _Optional[str] = ..., incarnation: _Optional[int] = ..., lease: _Optional[int] = ..., room_bytes: _Optional[int] = ..., lease_s: _Optional[float] = ..., data_endpoint: _Optional[str] = ..., draining: bool = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("lease", "incarnation")
+    __slots__ = ("lease", "incarnation", "leaving")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
     lease: int
     incarnation: int
-    def __init__(self, lease: _Optional[int] = ..., incarnation: _Optional[int] = ...) -> None: ...
+    leaving: bool
+    def __init__(self, lease: _Optional[int] = ..., incarnation: _Optional[int] = ..., leaving: bool = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
-    __slots__ = ("failure", "incarnation", "room_bytes", "foreign_pages")
+    __slots__ = ("failure", "incarnation", "room_bytes", "foreign_pages", "wanted_bytes", "draining")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     ROOM_BYTES_FIELD_NUMBER: _ClassVar[int]
     FOREIGN_PAGES_FIELD_NUMBER: _ClassVar[int]
+    WANTED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     failure: _peer_pb2.Failure
     incarnation: int
     room_bytes: int
     foreign_pages: int
-    def __init__(self, failure: _Optional[_Union[_peer_pb2.Failure, _Mapping]] = ..., incarnation: _Optional[int] = ..., room_bytes: _Optional[int] = ..., foreign_pages: _Optional[int] = ...) -> None: ...
+    wanted_bytes: int
+    draining: bool
+    def __init__(self, failure: _Optional[_Union[_peer_pb2.Failure, _Mapping]] = ..., incarnation: _Optional[int] = ..., room_bytes: _Optional[int] = ..., foreign_pages: _Optional[int] = ..., wanted_bytes: _Optional[int] = ..., draining: bool = ...) -> None: ...

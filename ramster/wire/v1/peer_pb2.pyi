@@ -1,6 +1,6 @@
 # GENERATED CODE, DO NOT EDIT: change the source and run proto/generate.py
-# source: proto/ramster/wire/v1/peer.proto sha256 1e0ec93c789e029103c7fee0d818fe58cc1d64774e0d65a7203980289dd67686
-# text below: grpcio-tools 1.80.0 sha256 27f0f9e0ce5b6597490bc7142d51bb698aadab6ca7982366f8a787f572dc5001
+# source: proto/ramster/wire/v1/peer.proto sha256 71c125302bf5ce07ee1d02376a2298ced338b77a6993fe53fd1b22311f6780b8
+# text below: grpcio-tools 1.80.0 sha256 d8b095c4860846158abe21a8cc1a39684e3e5657d732fb005a85388fca30ca22
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -39,7 +39,7 @@ class Failure(_message.Message):
     def __init__(self, kind: _Optional[_Union[Failure.Kind, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SpillRequest(_message.Message):
-    __slots__ = ("request_id", "lease", "epoch", "kind", "keys", "generations", "lengths", "encodings", "checksums", "payload")
+    __slots__ = ("request_id", "lease", "epoch", "kind", "keys", "generations", "lengths", "encodings", "checksums", "payload", "batch")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class SpillRequest(_message.Message):
     ENCODINGS_FIELD_NUMBER: _ClassVar[int]
     CHECKSUMS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     lease: int
     epoch: int
@@ -60,7 +61,8 @@ class SpillRequest(_message.Message):
     encodings: bytes
     checksums: bytes
     payload: bytes
-    def __init__(self, request_id: _Optional[int] = ..., lease: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[PoolKind, str]] = ..., keys: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., encodings: _Optional[bytes] = ..., checksums: _Optional[bytes] = ..., payload: _Optional[bytes] = ...) -> None: ...
+    batch: int
+    def __init__(self, request_id: _Optional[int] = ..., lease: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[PoolKind, str]] = ..., keys: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., encodings: _Optional[bytes] = ..., checksums: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., batch: _Optional[int] = ...) -> None: ...
 
 class SpillReply(_message.Message):
     __slots__ = ("request_id", "failure", "statuses", "room_bytes")
@@ -111,20 +113,22 @@ class FetchReply(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., found: _Optional[bytes] = ..., keys: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., encodings: _Optional[bytes] = ..., checksums: _Optional[bytes] = ..., payload: _Optional[bytes] = ...) -> None: ...
 
 class FlushRequest(_message.Message):
-    __slots__ = ("request_id", "lease", "epoch", "kind", "keys", "generations")
+    __slots__ = ("request_id", "lease", "epoch", "kind", "keys", "generations", "sequence")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     lease: int
     epoch: int
     kind: PoolKind
     keys: bytes
     generations: bytes
-    def __init__(self, request_id: _Optional[int] = ..., lease: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[PoolKind, str]] = ..., keys: _Optional[bytes] = ..., generations: _Optional[bytes] = ...) -> None: ...
+    sequence: int
+    def __init__(self, request_id: _Optional[int] = ..., lease: _Optional[int] = ..., epoch: _Optional[int] = ..., kind: _Optional[_Union[PoolKind, str]] = ..., keys: _Optional[bytes] = ..., generations: _Optional[bytes] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class FlushReply(_message.Message):
     __slots__ = ("request_id", "failure")

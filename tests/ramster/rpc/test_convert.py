@@ -31,6 +31,8 @@ from zcache import BLOB_FOUND, AdoptStatus, Encoding, PackedBlobs, PoolKind
 WORD = st.integers(0, 2**64 - 1)
 NAME = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=255)
 KIND = st.sampled_from(PoolKind)
+NUMBER = st.integers(1, 2**63 - 1)
+BYTES = st.integers(0, 2**63 - 1)
 
 
 @st.composite
@@ -62,10 +64,13 @@ def keys(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+SPILL = st.builds(SpillRequest, lease=WORD, epoch=WORD, batch=NUMBER, kind=KIND, blobs=packed())
+
+
 # -- round trips
 
 
-@given(WORD, st.builds(SpillRequest, lease=WORD, epoch=WORD, kind=KIND, blobs=packed()))
+@given(WORD, SPILL)
 def test_a_spill_request_survives_the_wire(request_id: int, request: SpillRequest) -> None:
     data = convert.encode_spill_request(request_id, request)
     message = convert.parse(peer_pb2.SpillRequest, data)
@@ -99,11 +104,11 @@ def test_a_fetch_reply_survives_the_wire(
     assert convert.fetch_reply_of(message, len(found)) == reply
 
 
-@given(WORD, WORD, KIND, keys())
+@given(WORD, WORD, NUMBER, KIND, keys())
 def test_a_flush_request_survives_the_wire(
-    lease: int, epoch: int, kind: PoolKind, asked: Any
+    lease: int, epoch: int, sequence: int, kind: PoolKind, asked: Any
 ) -> None:
-    request = FlushRequest(lease=lease, epoch=epoch, kind=kind, **asked)
+    request = FlushRequest(lease=lease, epoch=epoch, sequence=sequence, kind=kind, **asked)
     message = convert.parse(peer_pb2.FlushRequest, convert.encode_flush_request(1, request))
     assert convert.flush_request_of(message) == request
 
@@ -132,6 +137,7 @@ def test_a_hello_survives_the_wire(hello: Hello) -> None:
         lease=WORD,
         room_bytes=WORD,
         lease_s=st.floats(1e-9, 1e9),
+        draining=st.booleans(),
     )
 )
 def test_a_hello_reply_survives_the_wire(reply: HelloReply) -> None:
@@ -140,12 +146,20 @@ def test_a_hello_reply_survives_the_wire(reply: HelloReply) -> None:
     assert message.data_endpoint == "h:1"
 
 
-@given(WORD, WORD, WORD)
-def test_heartbeats_survive_the_wire(one: int, two: int, three: int) -> None:
-    beat = Heartbeat(lease=one, incarnation=two)
+@given(
+    st.builds(Heartbeat, lease=WORD, incarnation=WORD, leaving=st.booleans()),
+    st.builds(
+        HeartbeatReply,
+        incarnation=WORD,
+        room_bytes=WORD,
+        foreign_pages=WORD,
+        wanted_bytes=BYTES,
+        draining=st.booleans(),
+    ),
+)
+def test_heartbeats_survive_the_wire(beat: Heartbeat, reply: HeartbeatReply) -> None:
     message = convert.parse(control_pb2.HeartbeatRequest, convert.encode_heartbeat(beat))
     assert convert.heartbeat_of(message) == beat
-    reply = HeartbeatReply(incarnation=one, room_bytes=two, foreign_pages=three)
     data = convert.encode_heartbeat_reply(reply)
     assert convert.heartbeat_reply_of(convert.parse(control_pb2.HeartbeatReply, data)) == reply
 
@@ -189,6 +203,9 @@ def test_arbitrary_bytes_raise_nothing_but_bad_message(
             "kind": st.integers(-(2**31), 2**31 - 1),
             "lease": WORD,
             "epoch": WORD,
+            "batch": WORD,
+            "sequence": WORD,
+            "wanted_bytes": WORD,
             "found": st.binary(max_size=4),
             "statuses": st.binary(max_size=4),
             "cluster": st.text(max_size=300),
@@ -222,6 +239,7 @@ def _spill(**changes: Any) -> peer_pb2.SpillRequest:
     fields: dict[str, Any] = {
         "request_id": 1,
         "lease": 1,
+        "batch": 1,
         "kind": peer_pb2.POOL_KIND_PERSISTENT,
         "keys": bytes(16),
         "generations": bytes(16),
@@ -250,6 +268,8 @@ def test_the_spill_that_the_cases_below_damage_is_good() -> None:
         ({"lengths": b"\1\x10\4\0"}, r"accepted is 1 to 4096"),
         ({"payload": b"1234"}, r"lengths make 5 bytes, the payload has 4"),
         ({"encodings": b"\1\3"}, r"encodings: 3, accepted is one of \[0, 1, 2\]"),
+        ({"batch": 0}, r"batch: 0, accepted is 1 to 9223372036854775807"),
+        ({"batch": 2**63}, r"batch: 9223372036854775808, accepted is 1 to"),
         ({"kind": 0}, r"kind: 0, accepted is one of \[1, 2\]"),
         ({"kind": 77}, r"kind: 77, accepted is one of \[1, 2\]"),
         ({"keys": bytes(8 * (SPILL_PAGES_MAX + 1))}, r"keys: 4097 rows, accepted is up to 4096"),
@@ -293,9 +313,44 @@ def test_too_many_keys_are_refused_on_both_sides() -> None:
     with pytest.raises(BadMessageError, match="4097"):
         convert.fetch_request_of(raw)
     full = array("Q", bytes(8 * FLUSH_KEYS_MAX))
-    flush = FlushRequest(lease=1, epoch=0, kind=PoolKind.EPHEMERAL, keys=full, generations=full)
+    flush = FlushRequest(
+        lease=1, epoch=0, sequence=1, kind=PoolKind.EPHEMERAL, keys=full, generations=full
+    )
     data = convert.encode_flush_request(1, flush)
     assert convert.flush_request_of(convert.parse(peer_pb2.FlushRequest, data)) == flush
+
+
+@pytest.mark.parametrize("sequence", [-1, 0, 2**63, 2**64])
+def test_a_flush_without_a_number_that_makes_sense_is_refused_on_both_sides(sequence: int) -> None:
+    """Number 0, or none, would be acknowledged and never carried out."""
+    empty = array("Q")
+    request = FlushRequest(
+        lease=1, epoch=0, sequence=sequence, kind=PoolKind.EPHEMERAL, keys=empty, generations=empty
+    )
+    with pytest.raises(BadMessageError, match=f"sequence: {sequence}, accepted is 1 to"):
+        convert.encode_flush_request(1, request)
+    if 0 <= sequence < 2**64:
+        with pytest.raises(BadMessageError, match=f"sequence: {sequence}, accepted is 1 to"):
+            convert.flush_request_of(peer_pb2.FlushRequest(kind=1, sequence=sequence))
+
+
+@pytest.mark.parametrize("batch", [-1, 0, 2**63, 2**64])
+def test_a_spill_without_a_number_that_makes_sense_is_not_sent(batch: int) -> None:
+    request = SpillRequest(
+        lease=1, epoch=0, batch=batch, kind=PoolKind.EPHEMERAL, blobs=PackedBlobs()
+    )
+    with pytest.raises(BadMessageError, match=f"batch: {batch}, accepted is 1 to"):
+        convert.encode_spill_request(1, request)
+
+
+@pytest.mark.parametrize("wanted", [-1, 2**63, 2**64])
+def test_a_notice_of_an_absurd_size_is_refused_on_both_sides(wanted: int) -> None:
+    reply = HeartbeatReply(incarnation=1, room_bytes=0, foreign_pages=0, wanted_bytes=wanted)
+    with pytest.raises(BadMessageError, match=f"wanted_bytes: {wanted}, accepted is 0 to"):
+        convert.encode_heartbeat_reply(reply)
+    if 0 <= wanted < 2**64:
+        with pytest.raises(BadMessageError, match=f"wanted_bytes: {wanted}, accepted is 0 to"):
+            convert.heartbeat_reply_of(control_pb2.HeartbeatReply(wanted_bytes=wanted))
 
 
 def test_unknown_fields_of_a_newer_peer_are_ignored() -> None:

@@ -24,6 +24,7 @@ from ramster.errors import (
 from ramster.rpc import PeerServer, methods
 from ramster.rpc.convert import encode_fetch_request, encode_heartbeat, encode_spill_request, parse
 from ramster.transport import (
+    PROTOCOL_VERSION,
     FetchReply,
     FetchRequest,
     Heartbeat,
@@ -73,8 +74,8 @@ def test_a_hello_that_does_not_fit_is_refused_with_the_reason_and_disconnected()
 
     async def work() -> None:
         async with serving() as address, proxied(address) as (proxy, front), linked(front) as link:
-            with pytest.raises(PeerRefusedError, match="protocol version 2 offered: accepted is 1"):
-                await link.hello(hello(protocol_version=2), PATIENCE_S)
+            with pytest.raises(PeerRefusedError, match="protocol version 1 offered: accepted is 2"):
+                await link.hello(hello(protocol_version=1), PATIENCE_S)
             await until(lambda: proxy.open_connections == 0)
             with pytest.raises(PeerRefusedError, match=r"cluster 'other' .* accepted is 'ramster'"):
                 await link.hello(hello(cluster="other"), PATIENCE_S)
@@ -114,6 +115,54 @@ def test_an_old_epoch_is_a_bad_message_and_ends_no_stream() -> None:
             reply = await link.spill(spill_of(lease, blobs(1), epoch=3), PATIENCE_S)
             assert reply.statuses == bytes([AdoptStatus.STORED])
             assert link.stats.streams_ended == 0
+
+    run(work())
+
+
+def test_a_batch_and_a_flush_that_come_twice_are_told_by_their_numbers() -> None:
+    async def work() -> None:
+        async with serving() as address, linked(address) as link:
+            lease = (await link.hello(hello(), PATIENCE_S)).lease
+            packed = blobs(4)
+            await link.spill(spill_of(lease, packed, batch=2**40), PATIENCE_S)
+            with pytest.raises(BadMessageError, match=f"batch {2**40} was delivered before"):
+                await link.spill(spill_of(lease, packed, batch=2**40), PATIENCE_S)
+            await link.flush(flush_of(lease, packed.keys, sequence=2**40), PATIENCE_S)
+            again = await link.spill(spill_of(lease, packed, batch=2**40 + 1), PATIENCE_S)
+            assert again.statuses == bytes([AdoptStatus.STORED]) * 4
+            await link.flush(flush_of(lease, packed.keys, sequence=2**40), PATIENCE_S)
+            back = await link.fetch(fetch_of(lease, packed.keys), PATIENCE_S)
+            assert back.found == bytes([BLOB_FOUND]) * 4
+            await link.flush(flush_of(lease, packed.keys, sequence=2**40 + 1), PATIENCE_S)
+            back = await link.fetch(fetch_of(lease, packed.keys), PATIENCE_S)
+            assert back.found == bytes(4)
+            assert link.stats.streams_ended == 0
+
+    run(work())
+
+
+def test_notice_draining_and_leaving_reach_the_other_side() -> None:
+    async def work() -> None:
+        handler = lender(wanted=3000)
+        async with serving(handler) as address, linked(address) as link:
+            greeting = await link.hello(hello(), PATIENCE_S)
+            assert not greeting.draining
+            beat = Heartbeat(lease=greeting.lease, incarnation=5)
+            await link.spill(spill_of(greeting.lease, blobs(128)), PATIENCE_S)
+            reply = await link.heartbeat(beat, PATIENCE_S)
+            assert (reply.wanted_bytes, reply.draining) == (3000, False)
+            handler.drain()
+            reply = await link.heartbeat(beat, PATIENCE_S)
+            assert reply.draining
+            assert reply.wanted_bytes > 3000
+            assert (await link.hello(hello(), PATIENCE_S)).draining
+            refused = await link.spill(spill_of(greeting.lease, blobs(2, first=900)), PATIENCE_S)
+            assert refused.statuses == bytes([AdoptStatus.FULL]) * 2
+            leaving = Heartbeat(lease=greeting.lease, incarnation=5, leaving=True)
+            assert (await link.heartbeat(leaving, PATIENCE_S)).foreign_pages == 0
+            assert handler.leases == []
+            with pytest.raises(UnknownLeaseError):
+                await link.heartbeat(beat, PATIENCE_S)
 
     run(work())
 
@@ -418,7 +467,7 @@ def test_the_data_endpoint_is_told_and_may_be_ignored() -> None:
                     cluster="ramster",
                     node="o",
                     incarnation=1,
-                    protocol_version=1,
+                    protocol_version=PROTOCOL_VERSION,
                     page_size=4096,
                     codecs=["lz4"],
                 )
