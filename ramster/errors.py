@@ -8,6 +8,9 @@ RamsterError
 │   ├── StoreFullError       no room here, and none was made within the deadline
 │   ├── PageLostError        every copy of a persistent page is gone, or none answered in time
 │   └── StoreClosedError     the node is stopping
+├── WritebackError
+│   ├── WritebackFileError   the file cannot be used (also a ConfigurationError)
+│   └── SlotNotInUseError    a slot is given back that is nobody's: a mistake of ours
 └── PeerError                a call to a peer failed; the cause says how
     ├── PeerTimeoutError     no answer within the deadline (the call may have taken effect)
     ├── PeerUnreachableError no connection
@@ -31,10 +34,13 @@ __all__ = [
     "PeerTimeoutError",
     "PeerUnreachableError",
     "RamsterError",
+    "SlotNotInUseError",
     "StoreClosedError",
     "StoreError",
     "StoreFullError",
     "UnknownLeaseError",
+    "WritebackError",
+    "WritebackFileError",
 ]
 
 
@@ -104,6 +110,28 @@ class PageLostError(StoreError):
 
 class StoreClosedError(StoreError):
     """The node is stopping and takes no more operations."""
+
+
+class WritebackError(RamsterError):
+    """The write-back tier failed in a way that is not the disk's."""
+
+
+class WritebackFileError(WritebackError, ConfigurationError):
+    """The write-back file cannot be used: somebody else's, in use, no regular file, no access."""
+
+
+class SlotNotInUseError(WritebackError):
+    """A slot is given back, or a page freed, that is not stored (any more).
+
+    Attribute: ``position``.
+    """
+
+    def __init__(self, position: int) -> None:
+        super().__init__(position)
+        self.position = position
+
+    def __str__(self) -> str:
+        return f"position {self.position}: accepted is a slot in use, given back once"
 
 
 class PeerError(RamsterError):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 from ramster import errors
-from ramster.errors import ConfigurationError, PageLostError
+from ramster.errors import (
+    ConfigurationError,
+    PageLostError,
+    SlotNotInUseError,
+    WritebackFileError,
+)
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
@@ -40,3 +45,15 @@ def test_a_configuration_error_shows_a_value_as_it_was_given_and_stays_short() -
 def test_a_loss_names_its_pages_and_stays_short() -> None:
     assert str(PageLostError([3, 4], "gone")) == "pages 3, 4: gone"
     assert str(PageLostError(list(range(20)), "gone")).endswith("7 and 12 more: gone")
+
+
+def test_a_write_back_file_that_cannot_be_used_is_a_mistake_of_the_configuration() -> None:
+    error = WritebackFileError("writeback", "/tmp/x", "--writeback", "a regular file")
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == "writeback = '/tmp/x' (from --writeback): accepted is a regular file"
+
+
+def test_a_slot_that_is_not_in_use_is_named() -> None:
+    error = SlotNotInUseError(77)
+    assert error.position == 77
+    assert "position 77" in str(error)
