@@ -15,13 +15,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from ramster import disk
+from ramster.blobs import Blob, pack
+from ramster.clock import LoopClock
 from ramster.disk import MAGIC, FileDisk
 from ramster.errors import ConfigurationError, WritebackFileError
-from ramster.slot_table import HEADER_BYTES
+from ramster.slot_table import CHUNK_BYTES, HEADER_BYTES
+from ramster.writeback import Writeback
 
 
 def open_and_close(path: Path) -> None:
@@ -214,7 +218,9 @@ def test_a_stuck_disk_holds_up_neither_the_loop_nor_closing(
 
     async def work() -> None:
         path = tmp_path / "pages"
+        before = threading.enumerate()
         file = FileDisk(path)
+        threads = [thread for thread in threading.enumerate() if thread not in before]
         await file.write(4096, b"page")
         monkeypatch.setattr(disk, "CLOSE_WAIT_S", 0.05)
         monkeypatch.setattr(os, "pread", slow)
@@ -229,7 +235,6 @@ def test_a_stuck_disk_holds_up_neither_the_loop_nor_closing(
         # The stuck threads still have the file, so nobody else may.
         assert path.stat().st_size > HEADER_BYTES
         assert "another node uses this one" in refusal(path)
-        threads = [thread for thread in threading.enumerate() if "writeback" in thread.name]
         go_on.set()
         for thread in threads:
             await asyncio.to_thread(thread.join)
@@ -239,12 +244,37 @@ def test_a_stuck_disk_holds_up_neither_the_loop_nor_closing(
     asyncio.run(work())
 
 
+def test_the_tier_keeps_its_pages_in_a_real_file(tmp_path: Path) -> None:
+    random = Random(0)
+    pages = [random.randbytes(random.randint(1, 4096)) for _ in range(300)]
+
+    async def work() -> None:
+        path = tmp_path / "pages"
+        tier = Writeback(FileDisk(path), HEADER_BYTES + 40 * CHUNK_BYTES, LoopClock())
+        for turn in range(3):
+            batches = [
+                pack(Blob(0, 1, len(page), 1, 0, page) for page in pages[first : first + 50])
+                for first in range(0, 300, 50)
+            ]
+            stored = await asyncio.gather(*map(tier.store, batches))
+            positions = [position for batch in stored for position in batch]
+            assert all(positions)
+            assert await tier.read(positions, [len(page) for page in pages]) == pages
+            assert path.stat().st_size <= tier.limit_bytes
+            tier.free(positions)
+            pages[turn] = b"changed"
+        await tier.close()
+        assert path.stat().st_size == HEADER_BYTES
+
+    asyncio.run(work())
+
+
 def run_script(script: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=30,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -259,9 +289,11 @@ def test_a_process_ends_though_its_disk_is_stuck(tmp_path: Path) -> None:
 
         async def work():
             file = FileDisk(sys.argv[1])
-            os.pwrite = lambda *_: threading.Event().wait()
+            stuck = threading.Semaphore(0)
+            os.pwrite = lambda *_: stuck.release() or threading.Event().wait()
             writes = [asyncio.ensure_future(file.write(4096, b"page")) for _ in range(5)]
-            await asyncio.sleep(0)
+            for _ in range(2):
+                await asyncio.to_thread(stuck.acquire)
             await file.close()
             ends = await asyncio.gather(*writes, return_exceptions=True)
             print(all(isinstance(end, OSError) for end in ends))

@@ -1,4 +1,7 @@
-"""The write-back tier: a page that was stored is read as it was, or not at all."""
+"""The write-back tier: a page that was stored is read as it was, or not at all.
+
+On a real file: ``test_disk.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import errno
 import logging
 from array import array
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -17,7 +19,6 @@ from hypothesis import strategies as st
 from ramster import writeback
 from ramster.blobs import Blob, pack
 from ramster.clock import LoopClock
-from ramster.disk import FileDisk
 from ramster.errors import SlotNotInUseError
 from ramster.slot_table import CHUNK_BYTES, HEADER_BYTES
 from ramster.writeback import Writeback, WritebackCounters
@@ -398,28 +399,6 @@ def test_closing_is_bounded_though_the_disk_never_closes() -> None:
     run(work())
 
 
-def test_it_works_on_a_real_file(tmp_path: Path) -> None:
-    pages = some_pages(300)
-
-    async def work() -> None:
-        path = tmp_path / "pages"
-        tier = Writeback(FileDisk(path), HEADER_BYTES + 40 * CHUNK_BYTES, LoopClock())
-        for turn in range(3):
-            stored = await asyncio.gather(
-                *(tier.store(blobs_of(pages[n : n + 50])) for n in range(0, 300, 50))
-            )
-            positions = [position for batch in stored for position in batch]
-            assert all(positions)
-            assert await tier.read(positions, lengths(pages)) == pages
-            assert path.stat().st_size <= tier.limit_bytes
-            tier.free(positions)
-            pages[turn] = b"changed"
-        await tier.close()
-        assert path.stat().st_size == HEADER_BYTES
-
-    asyncio.run(work())
-
-
 def test_the_fake_disk_does_what_its_faults_say() -> None:
     async def work() -> None:
         disk = FakeDisk(Random(3))
@@ -452,11 +431,12 @@ STEPS = st.lists(
             + ["read"] * 5
             + ["free"] * 4
             + ["wait"] * 5
-            + ["cancel", "hang", "go on", "faults", "no faults", "long wait"]
+            + ["cancel", "cancel", "hang", "go on", "faults", "no faults", "long wait"]
         ),
         st.integers(0, 2**16),
     ),
-    max_size=60,
+    min_size=8,
+    max_size=80,
 )
 
 
@@ -485,20 +465,22 @@ class History:
         elif what == "read" and self.stored:
             chosen = random.sample(sorted(self.stored), random.randint(1, len(self.stored)))
             self.reads.append(spawn(self.read({at: self.stored[at] for at in chosen})))
-            await asyncio.sleep(0)  # its first step, in which it still owns the pages
         elif what == "free" and self.stored:
             chosen = random.sample(sorted(self.stored), random.randint(1, len(self.stored)))
             for at in chosen:
                 del self.stored[at]
             self.tier.free(chosen)
-        elif what == "cancel" and self.stores + self.reads:
-            random.choice(self.stores + self.reads).cancel()
+        elif what == "cancel" and self.calls_under_way():
+            random.choice(self.calls_under_way()).cancel()
         elif what == "wait":
             await asyncio.sleep(random.uniform(0, 0.05))
         elif what == "long wait":
             await asyncio.sleep(random.uniform(0, 40))
         else:
             self.change_disk(what, random)
+
+    def calls_under_way(self) -> list[asyncio.Task[None]]:
+        return [call for call in self.stores + self.reads if not call.done()]
 
     def change_disk(self, what: str, random: Random) -> None:
         if what == "hang":
@@ -549,14 +531,15 @@ class History:
         await self.read(dict(self.stored))
         self.check()
         self.tier.free(list(self.stored))
-        assert (self.tier.pages, self.tier.bytes_used) == (0, 0)
+        assert self.tier.pages == 0
         await asyncio.sleep(31)
+        assert self.tier.bytes_used == 0, "slots of cancelled stores too"
         assert self.tier.has_room(LIMIT - HEADER_BYTES)
         await self.tier.close()
 
 
 @given(steps=STEPS, seed=st.integers(0, 2**16))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_no_history_gives_a_reader_another_pages_bytes(
     steps: list[tuple[str, int]], seed: int
 ) -> None:
@@ -564,6 +547,8 @@ def test_no_history_gives_a_reader_another_pages_bytes(
         history = History(seed)
         for what, number in steps:
             await history.step(what, number)
+            for _ in range(3):  # whatever began has reached the disk
+                await asyncio.sleep(0)
             history.check()
         await history.end()
 
