@@ -327,10 +327,10 @@ class Cache:
         with self._lock:
             return self._spills.finish(ticket, where, accepted)
 
-    def cancel_spill(self, ticket: SpillTicket) -> None:
+    def cancel_spill(self, ticket: SpillTicket, *, warm: bool = False) -> None:
         """See ``CacheContract.cancel_spill``."""
         with self._lock:
-            self._spills.cancel(ticket)
+            self._spills.cancel(ticket, warm=warm)
 
     def drain_displaced(self, pages_max: int = 65536) -> AwayPages:
         """See ``CacheContract.drain_displaced``."""

@@ -226,8 +226,10 @@ class CacheContract(Protocol):
         BadHandleError for a word that names no place; the ticket stays as it was then.
         """
 
-    def cancel_spill(self, ticket: SpillTicket) -> None:
-        """End a ticket with nothing gone: its pages are local again. Raises TicketError."""
+    def cancel_spill(self, ticket: SpillTicket, *, warm: bool = False) -> None:
+        """End a ticket with nothing gone: its pages are local again, and as cold as before; with
+        ``warm`` the most recent ones, so that the next ticket takes others. Raises TicketError.
+        """
 
     def drain_displaced(self, pages_max: int = 65536) -> AwayPages:
         """Hand out (once) copies elsewhere that are no longer wanted, oldest first."""

@@ -154,7 +154,7 @@ class SpillDesk:
         counters.pages_spill_stale += stale
         return len(gone)
 
-    def cancel(self, ticket: SpillTicket) -> None:
+    def cancel(self, ticket: SpillTicket, *, warm: bool) -> None:
         """See ``CacheContract.cancel_spill``."""
         self._end(ticket)
         blobs = ticket.blobs
@@ -163,7 +163,12 @@ class SpillDesk:
             for row, entry in enumerate(blobs.keys)
             if self._in_transit(entry, blobs.generations[row])
         ]
-        self._come_home(back)
+        if warm:
+            table = self._entries.table
+            for entry in back:
+                table.append(entry, queue_of(table.change_state(entry, LOCAL)))
+        else:
+            self._come_home(back)
         self._entries.counters.tickets_cancelled += 1
         self._entries.counters.pages_spill_stale += len(blobs) - len(back)
 

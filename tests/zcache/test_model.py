@@ -346,10 +346,10 @@ class CacheModel(RuleBasedStateMachine):
         found = self.cache.flush(pool, object_id, index)
         self.expect_removed(self.pools[pool].kind, int(found), [(pool, object_id, index)])
 
-    @rule(ticket=consumes(tickets))
-    def cancel_spill(self, ticket: SpillTicket | None) -> None:
+    @rule(ticket=consumes(tickets), warm=st.booleans())
+    def cancel_spill(self, ticket: SpillTicket | None, warm: bool) -> None:
         if ticket is not None:
-            self.cache.cancel_spill(ticket)
+            self.cache.cancel_spill(ticket, warm=warm)
             del self.open_names[ticket.ticket_id]
 
     @rule(pages_max=st.sampled_from([1, 5, 65536]))

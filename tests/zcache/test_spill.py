@@ -201,6 +201,16 @@ def test_refused_and_cancelled_pages_are_local_again_and_coldest(make_cache: Mak
     assert stats.pages_spill_refused == 3
 
 
+def test_pages_of_a_ticket_cancelled_warm_let_others_go_first(make_cache: MakeCache) -> None:
+    cache, pool = filled(make_cache, 6)
+    cache.cancel_spill(begin(cache, 2), warm=True)
+    cache.verify()
+    cache.finish_spill(begin(cache, 4), 1)
+    assert away(cache, pool, 6) == [2, 3, 4, 5]
+    cache.finish_spill(begin(cache, 2), 1)
+    assert away(cache, pool, 6) == [0, 1, 2, 3, 4, 5]
+
+
 def test_every_ticket_names_its_pages_anew(make_cache: MakeCache) -> None:
     """A key and a generation name one copy, ever, so that a late flush cannot hit a later copy."""
     cache, pool = filled(make_cache, 3)
