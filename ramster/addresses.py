@@ -11,7 +11,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from ramster.quantities import format_size, parse_size
+from ramster.limits import REPLICAS_MAX
+from ramster.quantities import format_size, parse_count, parse_size
 
 __all__ = [
     "ABSENT_FAMILY",
@@ -57,9 +58,12 @@ class ExportSpec(NamedTuple):
 
     name: str
     size_bytes: int
+    replicas: int | None = None
+    """Copies of each of its pages that leaves; None: as the node does."""
 
     def __str__(self) -> str:
-        return f"{self.name}={format_size(self.size_bytes)}"
+        replicas = "" if self.replicas is None else f",replicas={self.replicas}"
+        return f"{self.name}={format_size(self.size_bytes)}{replicas}"
 
 
 def parse_address(value: object, default_port: int) -> Address:
@@ -109,15 +113,21 @@ def parse_nbd_url(value: object) -> str:
 
 
 def parse_export(value: object) -> ExportSpec:
-    """``NAME=SIZE``; the size is a multiple of 4096 of at least one page. Raises ValueError."""
+    """``NAME=SIZE`` or ``NAME=SIZE,replicas=N``; the size is a multiple of 4096 of at least one
+    page. Raises ValueError."""
     if isinstance(value, str):
-        name, equals, size = value.partition("=")
-        if not equals:
+        name, equals, rest = value.partition("=")
+        size, comma, option = rest.partition(",")
+        word, _, number = option.strip().partition("=")
+        if not equals or (comma and word != "replicas"):
             raise ValueError(value)
-        value = (name, size)
-    if not isinstance(value, tuple) or len(value) != 2:
+        value = (name, size, number if comma else None)
+    if not isinstance(value, tuple) or len(value) not in (2, 3):
         raise ValueError(value)
-    spec = ExportSpec(parse_name(value[0]), parse_size(value[1]))
+    replicas = value[2] if len(value) == 3 else None
+    if replicas is not None:
+        replicas = parse_count(replicas, most=REPLICAS_MAX)
+    spec = ExportSpec(parse_name(value[0]), parse_size(value[1]), replicas)
     # 2**62: NBD's offsets are unsigned 64 bits, Linux's loff_t is signed.
     if not 4096 <= spec.size_bytes <= 2**62 or spec.size_bytes % 4096:
         raise ValueError(value)

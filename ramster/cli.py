@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 COMMANDS = {
     "serve": "run a node in the foreground until SIGTERM or SIGINT",
     "stat": "show the figures of a running node",
+    "drain": "have the node on this machine hand over the pages of others, and stop",
     "config": "print the effective configuration as a file, with the source of each value",
     "info": "print what this installation can do",
     "demo": "start three nodes on this machine, fill the first one, read all back and compare",
@@ -40,11 +41,15 @@ class _Parser(argparse.ArgumentParser):
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
+    def _more(self) -> str:
+        positional = any(not action.option_strings for action in self._actions)
+        return "more " if positional else ""
+
     def refuse_unknown(self, unknown: Sequence[str]) -> NoReturn:
         """End with a line that names the flag and the nearest one that exists."""
         flag = unknown[0].partition("=")[0]
         if not flag.startswith("-"):
-            self.error(f"{flag}: nothing is expected beside flags")
+            self.error(f"{flag}: nothing {self._more()}is expected beside flags")
         known = [name for action in self._actions for name in action.option_strings]
         near = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
         self.error(f"{flag}: no such flag" + (f"; did you mean {near[0]}?" if near else ""))

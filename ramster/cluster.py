@@ -13,35 +13,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from random import Random
 
 from ramster.clock import Clock
 from ramster.cluster_config import SPILL_AUTO, SPILL_NOWHERE, ClusterConfig
 from ramster.cluster_store import ClusterStore
+from ramster.copies import CopyReader
 from ramster.counters import ClusterCounters
+from ramster.deliveries import Deliveries
+from ramster.drain import DrainReport, Guests
 from ramster.errors import ConfigurationError
+from ramster.fetch_calls import FetchCalls
 from ramster.fetcher import Fetcher
 from ramster.flusher import Flusher
 from ramster.foreign import ForeignPages
 from ramster.lenders import Lender, LenderTable
-from ramster.membership import (
-    Event,
-    LenderGone,
-    LenderUp,
-    Membership,
-    Peer,
-    PeerState,
-    StateChanged,
-)
+from ramster.membership import Membership
+from ramster.peer_state import Event, LenderGone, LenderUp, Peer, PeerState, StateChanged
 from ramster.peers import Peers
+from ramster.relocator import Relocator
+from ramster.replication import Replication
 from ramster.room import RoomQueue
-from ramster.snapshot import ClusterSnapshot, ForeignSnapshot, PeerSnapshot
+from ramster.snapshot import (
+    ClusterSnapshot,
+    ForeignSnapshot,
+    PeerSnapshot,
+    WritebackSnapshot,
+)
 from ramster.spiller import Spiller
 from ramster.tasks import SupervisedTasks
 from ramster.transport import PeerHandler, Transport
-from zcache import CacheContract, PoolKind
+from ramster.writeback import Writeback
+from zcache import CacheContract, PoolKind, position_of
 
 __all__ = ["Cluster", "ClusterConfig", "ClusterSnapshot"]
 
@@ -54,7 +59,8 @@ SWEEP_INTERVAL_MAX_S = 10.0
 class Cluster:
     """One node's peer layer. ``store`` is its page store, ``handler`` what its peers' calls go to.
 
-    ``start`` needs a running event loop and no peer; ``stop`` needs none either.
+    ``start`` needs a running event loop and no peer; ``stop`` needs none either. Raises
+    ConfigurationError for a safety copy without a file.
     """
 
     def __init__(
@@ -65,9 +71,15 @@ class Cluster:
         *,
         clock: Clock,
         random: Random,
+        writeback: Writeback | None = None,
     ) -> None:
+        if config.writeback_safety and writeback is None:
+            raise ConfigurationError(
+                "writeback_safety", True, "Cluster", "given together with a write-back file"
+            )
         self.config = config
         self._cache = cache
+        self._writeback = writeback
         self._clock = clock
         self.incarnation = random.getrandbits(63) | 1
         self.counters = ClusterCounters()
@@ -78,31 +90,89 @@ class Cluster:
         self._peers = Peers(
             config, self._membership, transport, clock, self.counters, self._on_events
         )
+        self._replication = Replication(config, self._peers.reachable)
         self._flusher = Flusher(
-            cache, config, self._table, self._peers, random, self.counters, self.tasks
-        )
-        self._spiller = Spiller(
             cache,
+            config,
+            self._table,
+            self._peers,
+            random,
+            self.counters,
+            self.tasks,
+            free_slots=self._free_slots,
+        )
+        self._deliveries = Deliveries(
             config,
             self._membership,
             self._table,
             self._peers,
             self._flusher,
+            writeback,
+            clock,
+            self.counters,
+            on_end=lambda: self._spiller.delivery_ended(),
+        )
+        self._spiller = Spiller(
+            cache,
+            config,
+            self._membership,
+            self._replication,
+            self._table,
+            self._deliveries,
+            self._flusher,
+            writeback,
             random,
             self.counters,
             self.tasks,
             writers_wait=lambda: len(self._room) > 0,
             on_progress=self._room.wake,
         )
-        self._fetcher = Fetcher(
+        self._foreign = ForeignPages(
             cache,
             config,
-            self._table,
-            self._peers,
-            self._flusher,
             clock,
+            random,
             self.counters,
-            self.tasks,
+            incarnation=self.incarnation,
+            wanted=lambda: self._guests.ask_for_room(),
+            freed=self._guests_left,
+        )
+        self._guests = Guests(
+            cache,
+            self._foreign,
+            clock,
+            stuck=lambda: self._spiller.stuck,
+            dead_after_s=config.dead_after_s,
+            leaving=self._membership.is_draining,
+        )
+        self.handler: PeerHandler = self._foreign
+        copies = CopyReader(
+            config,
+            self._table,
+            self._membership,
+            FetchCalls(config, self._table, self._peers, clock, self.counters, self.tasks),
+            writeback,
+            clock,
+            random,
+            self.counters,
+        )
+        self._fetcher = Fetcher(
+            cache, config, self._table, copies, self._flusher, clock, self.counters
+        )
+        self._relocator = Relocator(
+            cache,
+            config,
+            self._membership,
+            self._replication,
+            self._table,
+            copies,
+            self._deliveries,
+            self._flusher,
+            writeback,
+            clock,
+            random,
+            self.counters,
+            target=lambda: self._spiller.target,
         )
         self.store = ClusterStore(
             cache,
@@ -112,13 +182,16 @@ class Cluster:
             self._fetcher,
             self._flusher,
             self._peers,
+            self._replication,
             clock,
             self.counters,
+            guests_may_leave=self._guests.may_leave,
         )
-        self._foreign = ForeignPages(
-            cache, config, clock, random, self.counters, incarnation=self.incarnation
-        )
-        self.handler: PeerHandler = self._foreign
+
+    def _free_slots(self, wheres: Sequence[int]) -> None:
+        """Pages that had these words gave their copies in the write-back file up."""
+        if self._writeback is not None:
+            self._writeback.free([slot for slot in map(position_of, wheres) if slot])
 
     # -- life
     # --------------------------------------------------------------------------------------------
@@ -126,23 +199,37 @@ class Cluster:
     async def start(self) -> None:
         """Begin to keep in touch with peers, to spill and to sweep; returns at once."""
         self.tasks.spawn(self._spiller.run(), "spiller")
+        self.tasks.spawn(self._relocator.run(), "relocator")
         self.tasks.spawn(self._sweep(), "sweep")
         self.tasks.spawn(self._free_ended(), "ended leases")
         self.tasks.spawn(self._peers.watch(), "watch")
         for address in self.config.peers:
             self.tasks.spawn(self._peers.keep_in_touch(address), f"peer {address}")
 
-    async def stop(self) -> None:
+    async def drain(self, limit_s: float) -> DrainReport:
+        """Take no more pages of others, and let their owners take back what is here.
+
+        The node goes on serving its own programs meanwhile. Ends when no page is left, and after
+        ``limit_s`` at the latest; owners that are silent are not waited for.
+        """
+        return await self._guests.drain(limit_s)
+
+    async def stop(self, *, goodbye_s: float = 0.0) -> None:
         """Refuse operations, end what is under way, drop connections; waits for no peer.
 
-        Pages that are away are lost to this process; what it held for others, and others for it,
-        ends with the leases.
+        Pages that are away are lost to this process. With ``goodbye_s`` lenders are told to free
+        them, as far as they answer within that; else they find out when the lease ends. What it
+        held for others is theirs to take back before (``drain``).
         """
         self.store.close()
         self._flusher.stop()
         await self._spiller.stop()
         await self.tasks.stop()
+        if goodbye_s > 0:
+            await self._peers.say_goodbye(goodbye_s)
         await self._peers.close()
+        if self._writeback is not None:
+            await self._writeback.close()
 
     # -- control
     # -----------------------------------------------------------------------------------------
@@ -199,49 +286,66 @@ class Cluster:
         self.counters.lenders_gone += 1
         self._table.mark_gone(event.lender, event.reason)
         self._flusher.drop(event.lender)
-        dropped = 0
-        for where, place in self._table.wheres_of(event.lender):
+        self._deliveries.pacer.forget(event.lender)
+        away = self._cache.stats().away_by_where
+        dropped = lost = left = 0
+        for number, place in self._table.places_of(event.lender):
             if place.kind is PoolKind.EPHEMERAL:
-                dropped += self._cache.forget_where(where, PoolKind.EPHEMERAL)
+                dropped += self._cache.forget_where(number, PoolKind.EPHEMERAL)
+            elif place.disk or any(map(self._membership.exists, place.lenders)):
+                left += sum(away.get(number, (0, 0)))
+            else:
+                lost += sum(away.get(number, (0, 0)))
         self.counters.ephemeral_lost += dropped
-        lost = self._pages_at(event.lender)
-        log.warning("%s: %d persistent pages lost, %d dropped", event.reason, lost, dropped)
+        log.log(
+            logging.WARNING if lost or left else logging.INFO,
+            "%s: %d persistent pages lost, %d have another copy, %d ephemeral ones dropped",
+            event.reason,
+            lost,
+            left,
+            dropped,
+        )
 
     async def _sweep(self) -> None:
         """End leases of silent owners and forget lender numbers that nothing carries, for ever."""
-        interval_s = min(SWEEP_INTERVAL_MAX_S, self.config.lease_s / 8)
+        interval = min(SWEEP_INTERVAL_MAX_S, self.config.lease_s / 8)
         while True:
-            self._foreign.sweep(interval_s)
+            self._foreign.sweep(interval)
             self._flusher.drain()
             self._table.forget_unused(self._cache.stats().away_by_where)
-            await self._clock.sleep(interval_s)
+            await self._clock.sleep(interval)
 
     async def _free_ended(self) -> None:
         """Free the pages of leases that ended, a slice at a time, for ever."""
         while True:
             await self._foreign.ended.wait()
             self._foreign.free_ended()
-            self._spiller.poke()
-            self._room.wake()
+            self._guests_left()
             await asyncio.sleep(0)
+
+    def _guests_left(self) -> None:
+        """Pages of others are gone: there may be room."""
+        self._spiller.poke()
+        self._room.wake()
 
     # -- figures
     # -------------------------------------------------------------------------------------------
 
-    def _pages_at(self, lender: Lender, away: dict[int, tuple[int, int]] | None = None) -> int:
-        by_where = self._cache.stats().away_by_where if away is None else away
-        return sum(sum(by_where.get(where, (0, 0))) for where, _ in self._table.wheres_of(lender))
+    def _pages_at(self, lender: Lender, away: dict[int, tuple[int, int]]) -> int:
+        return sum(sum(away.get(number, (0, 0))) for number, _ in self._table.places_of(lender))
 
     def snapshot(self) -> ClusterSnapshot:
         """This node's view of the cluster, now."""
         now, stats = self._clock.now(), self._cache.stats()
-        gone = unreachable = 0
-        for where, counts in stats.away_by_where.items():
-            lenders = self._table.place(where).lenders
-            if all(self._membership.address_of(lender) is None for lender in lenders):
-                gone += sum(counts)
-            elif not any(self._peers.reachable(lender) for lender in lenders):
+        gone = unreachable = short = 0
+        for number, counts in stats.away_by_where.items():
+            place = self._table.place(number)
+            if place.disk or self._replication.held(place):
+                short += sum(counts) if self._replication.missing(place) else 0
+            elif any(map(self._membership.exists, place.lenders)):
                 unreachable += sum(counts)
+            else:
+                gone += sum(counts)
         return ClusterSnapshot(
             node=self.config.node,
             incarnation=self.incarnation,
@@ -262,11 +366,26 @@ class Cluster:
             pages_away=stats.pages_away,
             pages_unreachable=unreachable,
             pages_lost=gone,
+            pages_under_replicated=short,
+            draining=self._foreign.draining,
+            relocating="" if self._relocator.busy is None else self._relocator.busy.value,
+            writeback=self._writeback_snapshot(),
             spill_bytes_in_flight=self._spiller.bytes_in_flight,
             writers_waiting=len(self._room),
             flushes_pending=self._flusher.pending,
             readahead_bytes=self._fetcher.buffer.bytes_held,
             counters=replace(self.counters, readahead_wasted=self._fetcher.buffer.wasted),
+        )
+
+    def _writeback_snapshot(self) -> WritebackSnapshot | None:
+        file = self._writeback
+        if file is None:
+            return None
+        return WritebackSnapshot(
+            pages=file.pages,
+            bytes_used=file.bytes_used,
+            bytes_max=file.limit_bytes,
+            counters=replace(file.counters),
         )
 
     def _peer_snapshots(
@@ -292,4 +411,9 @@ class Cluster:
             flushes_pending=0 if lender is None else self._flusher.backlog(lender),
             heard_s=now - peer.heard_at,
             rtt_s=peer.rtt_s,
+            wanted_bytes=peer.wanted_bytes,
+            draining=peer.draining,
+            spill_window_bytes=(
+                0 if lender is None else self._deliveries.pacer.window_bytes(lender)
+            ),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ramster.errors import ConfigurationError
-from ramster.limits import FLUSH_KEYS_MAX, NAME_CHARS_MAX
+from ramster.limits import FLUSH_KEYS_MAX, NAME_CHARS_MAX, REPLICAS_MAX
 from ramster.transport import SPILL_PAYLOAD_BYTES_MAX
 
 __all__ = ["SPILL_AUTO", "SPILL_NOWHERE", "ClusterConfig"]
@@ -37,6 +37,13 @@ class ClusterConfig:
     """"auto", "none", or the name of the one node that takes this node's pages."""
     spill_ephemeral: bool = False
     """Spill ephemeral pages as well; they are cheaper to drop."""
+    replicas: int = 1
+    """Copies of each persistent page that leaves, each at another node; pools may ask for their
+    own number. Every copy costs its bytes at a lender and on the wire."""
+    replicas_min: int = 1
+    """With fewer lenders than ``replicas``: the least copies with which a page may leave."""
+    writeback_safety: bool = False
+    """Keep a copy of every spilled persistent page in the write-back file, where there is one."""
 
     heartbeat_interval_s: float = 1.0
     """A word to every peer, at least this often; it renews the lease and brings the room there."""
@@ -53,11 +60,21 @@ class ClusterConfig:
     """Longest pause between two tries."""
 
     call_deadline_s: float = 5.0
-    """One hello, heartbeat, spill or flush."""
+    """One hello, heartbeat or flush."""
+    spill_deadline_s: float = 2.0
+    """One spill. A lender that takes longer gets no more until it answers a heartbeat."""
     fetch_deadline_s: float = 3.0
     """The longest a get waits for peers, retries included (and what one client's read may cost)."""
     put_wait_s: float = 5.0
     """The longest a put waits for the spiller to make room."""
+    hedge_after_s: float = 0.1
+    """A read that a lender has not answered by then is asked of the next copy as well."""
+    rebuild_bytes_per_s: int = 32 * 1024 * 1024
+    """Lost copies are made again at this rate at most; blobs read and sent."""
+    repatriate_after_s: float = 10.0
+    """Pages come home when there has been room for them for so long."""
+    repatriate_bytes_per_s: int = 8 * 1024 * 1024
+    """Pages come home at this rate at most; 0: only when they are read."""
 
     spill_batch_bytes: int = 256 * 1024
     """Blobs in one spill message."""
@@ -86,6 +103,14 @@ class ClusterConfig:
             self.spill_bytes_in_flight_max >= batch,
             f"at least spill_batch_bytes ({batch})",
         )
+        self._check("replicas", 1 <= self.replicas <= REPLICAS_MAX, f"1 to {REPLICAS_MAX} copies")
+        self._check(
+            "replicas_min",
+            1 <= self.replicas_min <= self.replicas,
+            f"1 to replicas ({self.replicas})",
+        )
+        self._check("rebuild_bytes_per_s", self.rebuild_bytes_per_s >= 4096, "4096 or more bytes")
+        self._check("repatriate_bytes_per_s", self.repatriate_bytes_per_s >= 0, "0 or more bytes")
         self._check("readahead_pages", 0 <= self.readahead_pages <= 1024, "0 to 1024 pages")
         self._check("readahead_buffer_bytes", self.readahead_buffer_bytes >= 0, "0 or more bytes")
         self._check(
@@ -114,9 +139,10 @@ class ClusterConfig:
     def _check_times(self) -> None:
         for key in ("heartbeat_interval_s", "reconnect_backoff_min_s"):
             self._check(key, 0 < getattr(self, key) <= 3600, "above 0, at most 3600 s")
-        for key in ("call_deadline_s", "fetch_deadline_s"):
+        for key in ("call_deadline_s", "spill_deadline_s", "fetch_deadline_s", "hedge_after_s"):
             self._check(key, 0 < getattr(self, key) <= 600, "above 0, at most 600 s")
         self._check("put_wait_s", 0 <= self.put_wait_s <= 600, "0 to 600 s")
+        self._check("repatriate_after_s", 0 <= self.repatriate_after_s <= 86400, "0 to 86400 s")
         ordered = (
             ("suspect_after_s", "heartbeat_interval_s"),
             ("dead_after_s", "suspect_after_s"),

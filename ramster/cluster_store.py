@@ -10,17 +10,18 @@ Every put goes to the node's own cache first and never waits for a peer while th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ramster.clock import Clock
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
-from ramster.errors import StoreClosedError, StoreFullError
+from ramster.errors import ConfigurationError, StoreClosedError, StoreFullError
 from ramster.fetcher import Fetcher, PendingGet
 from ramster.flusher import Flusher
 from ramster.peers import Peers
 from ramster.removal import remove_object, remove_pool, remove_range
+from ramster.replication import Replication
 from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue, pending_puts
 from ramster.spiller import ROOM_BYTES_MIN, Spiller
 from ramster.store import check_payload, check_target
@@ -38,7 +39,10 @@ __all__ = ["ClusterStore"]
 
 
 class ClusterStore:
-    """A ``PageStore`` whose pages may be at peers. Made by ``Cluster``."""
+    """A ``PageStore`` whose pages may be at peers. Made by ``Cluster``.
+
+    ``guests_may_leave``: whether owners of pages held here were asked to take them back, and may.
+    """
 
     def __init__(
         self,
@@ -49,8 +53,11 @@ class ClusterStore:
         fetcher: Fetcher,
         flusher: Flusher,
         peers: Peers,
+        replication: Replication,
         clock: Clock,
         counters: ClusterCounters,
+        *,
+        guests_may_leave: Callable[[], bool],
     ) -> None:
         self._cache = cache
         self._config = config
@@ -59,6 +66,8 @@ class ClusterStore:
         self._fetcher = fetcher
         self._flusher = flusher
         self._peers = peers
+        self._replication = replication
+        self._guests_may_leave = guests_may_leave
         self._clock = clock
         self._counters = counters
         self._closed = False
@@ -85,15 +94,26 @@ class ClusterStore:
     # -- pools
     # -----------------------------------------------------------------------------------------
 
-    def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
+    def create_pool(
+        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+    ) -> int:
         """See ``PageStore``."""
         self._check_open()
-        return self._cache.create_pool(kind, exclusive_gets=exclusive_gets)
+        pool = self._cache.create_pool(kind, exclusive_gets=exclusive_gets)
+        if replicas is not None:
+            try:
+                self._replication.set_pool(pool, replicas)
+            except ConfigurationError:
+                self._cache.destroy_pool(pool)
+                raise
+        return pool
 
     async def destroy_pool(self, pool_id: int) -> int:
         """See ``PageStore``."""
         self._check_open()
-        return await remove_pool(self._cache, pool_id, self._gave_up_copies)
+        removed = await remove_pool(self._cache, pool_id, self._gave_up_copies)
+        self._replication.forget_pool(pool_id)
+        return removed
 
     # -- put
     # -------------------------------------------------------------------------------------------
@@ -149,7 +169,11 @@ class ClusterStore:
             self._counters.puts_waited += 1
         self._flusher.drain()
         self._peers.ask_for_room(ROOM_BYTES_MIN, since=began)
-        if not self._spiller.may_make_room() and not self._flusher.frees_room:
+        if (
+            not self._spiller.may_make_room()
+            and not self._flusher.frees_room
+            and not self._guests_may_leave()
+        ):
             self._counters.puts_refused += 1
             raise StoreFullError(f"{put.refusal}; {self._spiller.why_not()}") from put.refusal
         return False

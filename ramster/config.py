@@ -14,15 +14,17 @@ import dataclasses
 import reprlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ramster import settings
 from ramster.addresses import PEER_PORT, STATS_PORT, Address, ExportSpec
-from ramster.cluster_config import ClusterConfig
+from ramster.cluster_config import SPILL_AUTO, ClusterConfig
 from ramster.errors import ConfigurationError
-from ramster.limits import FLUSH_KEYS_MAX
+from ramster.limits import FLUSH_KEYS_MAX, REPLICAS_MAX
+from ramster.quantities import format_size
 from ramster.settings import Kind, Mode, Setting
+from ramster.slot_table import LIMIT_BYTES_MAX, LIMIT_BYTES_MIN
 from zcache import CacheConfig, ConfigError
 from zcache.config import CODECS
 
@@ -33,6 +35,7 @@ _POOL = "pool"
 _CLUSTER = "cluster (read in both modes, used with --mode ramster)"
 _TUNING = "cluster: times, batches, readahead (as above)"
 _DEVICES = "block devices"
+_WRITEBACK = "write-back file (both modes)"
 _FIGURES = "figures"
 
 
@@ -185,6 +188,24 @@ class NodeConfig:
         "spill ephemeral pages as well, instead of dropping them",
         field="spill_ephemeral",
     )
+    replicas: int = _row(
+        settings.count(1, REPLICAS_MAX),
+        _CLUSTER,
+        "copies of each persistent page that leaves, each at another node",
+        field="replicas",
+    )
+    replicas_min: int = _row(
+        settings.count(1, REPLICAS_MAX),
+        _CLUSTER,
+        "with too few nodes for all copies: the least with which a page may leave",
+        field="replicas_min",
+    )
+    drain_timeout: float = _row(
+        settings.WAIT,
+        _CLUSTER,
+        "longest time that a node hands pages of others over before it stops; 0: it stops at once",
+        default=15.0,
+    )
     heartbeat_interval: float = _row(
         settings.DURATION,
         _TUNING,
@@ -224,14 +245,26 @@ class NodeConfig:
     call_deadline: float = _row(
         settings.DURATION,
         _TUNING,
-        "longest wait for the answer to one hello, heartbeat, spill or flush",
+        "longest wait for the answer to one hello, heartbeat or flush",
         field="call_deadline_s",
+    )
+    spill_deadline: float = _row(
+        settings.DURATION,
+        _TUNING,
+        "longest wait for the answer to one spill",
+        field="spill_deadline_s",
     )
     fetch_deadline: float = _row(
         settings.DURATION,
         _TUNING,
         "longest time that a read waits for peers, retries included",
         field="fetch_deadline_s",
+    )
+    hedge_after: float = _row(
+        settings.DURATION,
+        _TUNING,
+        "a read that takes longer is asked of the next copy as well",
+        field="hedge_after_s",
     )
     put_wait: float = _row(
         settings.WAIT,
@@ -271,6 +304,43 @@ class NodeConfig:
         _TUNING,
         "a peer behind by this many flushes gets no spills until it has caught up",
         field="flush_queue_pages_max",
+    )
+    rebuild_rate: int = _row(
+        settings.SIZE,
+        _TUNING,
+        "lost copies are made again at up to so many bytes a second",
+        field="rebuild_bytes_per_s",
+    )
+    repatriate_after: float = _row(
+        settings.WAIT,
+        _TUNING,
+        "pages come home when there has been room for them for so long",
+        field="repatriate_after_s",
+    )
+    repatriate_rate: int = _row(
+        settings.SIZE,
+        _TUNING,
+        "pages come home at up to so many bytes a second; 0: only when they are read",
+        field="repatriate_bytes_per_s",
+    )
+
+    writeback: str | None = _row(
+        settings.OPTIONAL_PATH,
+        _WRITEBACK,
+        "a file that takes pages when neither the pool nor peers have room",
+        default=None,
+    )
+    writeback_limit: int | None = _row(
+        settings.OPTIONAL_SIZE,
+        _WRITEBACK,
+        "most bytes that the file may take; to be given with it",
+        default=None,
+    )
+    writeback_mode: str = _row(
+        settings.choice("overflow", "safety"),
+        _WRITEBACK,
+        "overflow: pages that find no other room; safety: a copy of all that go to peers as well",
+        default="overflow",
     )
 
     nbd: tuple[str, ...] = _row(
@@ -318,6 +388,7 @@ class NodeConfig:
                 raise _refused("peer", str(peer), "a port from 1 to 65535")
         if self.nbd and not self.export:
             raise _refused("nbd", self.nbd[0], "given together with at least one export")
+        self._check_writeback()
         try:
             self.cache_config()
             self.cluster_config()
@@ -328,6 +399,17 @@ class NodeConfig:
                 if "_" in field:  # not an everyday word
                     accepted = accepted.replace(field, name)
             raise _refused(key, error.value, accepted) from None
+
+    def _check_writeback(self) -> None:
+        limit = self.writeback_limit
+        if self.writeback is None:
+            if self.writeback_mode != "overflow":
+                accepted = "overflow, unless writeback names a file"
+                raise _refused("writeback_mode", self.writeback_mode, accepted)
+        elif limit is None or not LIMIT_BYTES_MIN <= limit <= LIMIT_BYTES_MAX:
+            bounds = f"{format_size(LIMIT_BYTES_MIN)} to {format_size(LIMIT_BYTES_MAX)}"
+            accepted = f"a size from {bounds}, as writeback names a file"
+            raise _refused("writeback_limit", settings.OPTIONAL_SIZE.render(limit), accepted)
 
     @property
     def lend_bytes(self) -> int:
@@ -348,10 +430,15 @@ class NodeConfig:
         )
 
     def cluster_config(self) -> ClusterConfig:
-        """The part of the peer layer."""
+        """The part of the peer layer; without peers in zcache mode, where it has a write-back file
+        at most."""
         values = {field: getattr(self, key) for field, key in _cluster_fields().items()}
+        values["writeback_safety"] = self.writeback_mode == "safety"
         peers = tuple(str(address) for address in self.peer)
-        return ClusterConfig(node=self.name, peers=peers, **values)
+        config = ClusterConfig(node=self.name, peers=peers, **values)
+        if self.mode is Mode.RAMSTER:
+            return config
+        return replace(config, peers=(), spill_target=SPILL_AUTO, replicas=1, replicas_min=1)
 
 
 def _cluster_fields() -> dict[str, str]:

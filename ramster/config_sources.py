@@ -4,8 +4,8 @@ Covers: reading the three sources, the name of each value's source, unknown keys
 and the effective configuration as a file. Does not cover: the table and its checks
 (``config.py``), argparse (``cli.py``).
 
-In the environment a list is separated by commas. A source that gives a list replaces the whole
-list of the sources below it.
+In the environment a list is separated by commas (``,replicas=N`` belongs to the export before). A
+source that gives a list replaces the whole list of the sources below it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _read_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, str | l
             accepted = f"a known variable{near}"
             raise ConfigurationError(variable, text, "environment", accepted)
         if setting.repeatable:
-            yield setting.key, [item.strip() for item in text.split(",") if item.strip()]
+            yield setting.key, setting.split(text)
         else:
             yield setting.key, text
 

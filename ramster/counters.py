@@ -17,6 +17,10 @@ class ClusterCounters:
     """Counters of one node since its start; they only rise."""
 
     # spiller
+    pages_spilled_short: int = 0
+    """Pages that left with fewer copies than they should have; they are made good later."""
+
+    # deliveries
     spills: int = 0
     """Batches of which a lender took at least one page."""
     spill_pages: int = 0
@@ -47,12 +51,24 @@ class ClusterCounters:
     readahead_hits: int = 0
     readahead_wasted: int = 0
     """Pages fetched ahead and dropped unread."""
+    fetches_hedged: int = 0
+    """Reads of which a further copy was asked for because the first holder took long."""
+    copies_struck: int = 0
+    """Copies found missing or damaged at their lender while another one was good."""
     pages_corrupt: int = 0
     """Fetched blobs that failed their check; they were not served."""
     pages_lost: int = 0
     """Persistent pages of gets that ended with PageLostError, by any cause."""
     ephemeral_lost: int = 0
     """Ephemeral pages whose copy was gone: misses."""
+
+    # relocator
+    pages_evacuated: int = 0
+    """Pages taken away from lenders that drain or want room."""
+    pages_rebuilt: int = 0
+    """Pages of which a lost copy was made again."""
+    pages_repatriated: int = 0
+    """Pages brought home because there was room, without being asked for."""
 
     # cluster store
     local_hits: int = 0

@@ -13,13 +13,16 @@ import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ramster.config import NodeConfig
 from ramster.errors import StoreClosedError
 from ramster.figures import Figures
 from ramster.node import Node
 from zcache import PAGE_SIZE, Buffer, GetFree, PoolKind
+
+if TYPE_CHECKING:
+    from ramster.drain import DrainReport
 
 __all__ = ["EmbeddedNode"]
 
@@ -104,11 +107,19 @@ class EmbeddedNode:
         except CancelledError as error:
             raise StoreClosedError("the node was closed meanwhile") from error
 
-    def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
+    def drain(self, limit_s: float) -> DrainReport | None:
+        """Hand pages of other nodes over to them, before ``close``; see ``Node.drain``."""
+        return self._call(self.node.drain(limit_s))
+
+    def create_pool(
+        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+    ) -> int:
         """A new pool's id; see ``PageStore.create_pool``."""
 
         async def create() -> int:
-            return self.node.store.create_pool(kind, exclusive_gets=exclusive_gets)
+            return self.node.store.create_pool(
+                kind, exclusive_gets=exclusive_gets, replicas=replicas
+            )
 
         return self._call(create())
 

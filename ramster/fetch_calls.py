@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -50,11 +51,14 @@ JOINED_PAGES_MAX = 64
 LINE_WAIT_MAX_S = 0.05
 """Longest wait for the calls of others; many times what a call takes."""
 
-CopyName: TypeAlias = tuple[int, int, int]
-"""(where, key, generation): one copy elsewhere, ever."""
+CopyName: TypeAlias = tuple[int, int]
+"""(key, generation): what left home once, whoever holds copies of it now."""
 
 Answers: TypeAlias = dict[CopyName, Blob | int]
 """A blob, or why there is none, for each copy asked for."""
+
+OnTrouble: TypeAlias = Callable[[], None]
+"""Called when a lender turns out to be unreachable; it is asked again all the same."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class _Waiting:
 
     names: list[CopyName]
     deadline: float
+    on_trouble: OnTrouble
     answer: asyncio.Future[Answers]
     begun: bool = False
     """It is part of a call."""
@@ -97,32 +102,39 @@ class FetchCalls:
         self._lines: dict[tuple[Lender, PoolKind], _Line] = {}
 
     async def ask(
-        self, lender: Lender, kind: PoolKind, names: list[CopyName], deadline: float
+        self,
+        lender: Lender,
+        kind: PoolKind,
+        names: list[CopyName],
+        deadline: float,
+        on_trouble: OnTrouble = lambda: None,
     ) -> Answers:
         """Fetch copies by ``deadline`` (clock time); at most ``FETCH_KEYS_MAX`` names.
 
-        Raises PeerError: none could be had.
+        Raises PeerError: none could be had. ``on_trouble`` may be called before.
         """
         line = self._lines.setdefault((lender, kind), _Line())
         if line.in_flight >= CALLS_IN_FLIGHT_MAX:
-            found = await self._ask_with_others(line, names, deadline)
+            found = await self._ask_with_others(line, names, deadline, on_trouble)
             if found is not None:
                 return found
             line = self._lines.setdefault((lender, kind), _Line())
         line.in_flight += 1
         try:
-            return await self._call(lender, kind, names, deadline)
+            return await self._call(lender, kind, names, deadline, (on_trouble,))
         finally:
             self._next(lender, kind, line)
 
     async def _ask_with_others(
-        self, line: _Line, names: list[CopyName], deadline: float
+        self, line: _Line, names: list[CopyName], deadline: float, on_trouble: OnTrouble
     ) -> Answers | None:
         """Wait to be part of a call, and for its answer; None if no call has begun in time."""
-        waiting = _Waiting(names, deadline, asyncio.get_running_loop().create_future())
+        answer = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(names, deadline, on_trouble, answer)
         line.waiting.append(waiting)
         try:
-            await asyncio.wait((waiting.answer,), timeout=LINE_WAIT_MAX_S)
+            left = max(0.0, deadline - self._clock.now())
+            await asyncio.wait((waiting.answer,), timeout=min(LINE_WAIT_MAX_S, left))
             if not waiting.begun:
                 return None
             async with asyncio.timeout(max(0.0, deadline - self._clock.now())):
@@ -160,7 +172,13 @@ class FetchCalls:
         """One call for several gets. Each of them watches its own deadline."""
         try:
             names = [name for waiting in group for name in waiting.names]
-            found = await self._call(lender, kind, names, max(one.deadline for one in group))
+            found = await self._call(
+                lender,
+                kind,
+                names,
+                max(one.deadline for one in group),
+                [one.on_trouble for one in group],
+            )
         except PeerError as error:
             for waiting in group:
                 if not waiting.answer.done():
@@ -176,7 +194,12 @@ class FetchCalls:
             self._next(lender, kind, line)
 
     async def _call(
-        self, lender: Lender, kind: PoolKind, names: list[CopyName], deadline: float
+        self,
+        lender: Lender,
+        kind: PoolKind,
+        names: list[CopyName],
+        deadline: float,
+        on_trouble: Sequence[OnTrouble],
     ) -> Answers:
         """Fetch, again after failures that may pass, until the deadline. Raises PeerError."""
         counters, config = self._counters, self._config
@@ -184,8 +207,8 @@ class FetchCalls:
         request = FetchRequest(
             lease=lender.lease,
             kind=kind,
-            keys=array("Q", [key for _, key, _ in names]),
-            generations=array("Q", [generation for _, _, generation in names]),
+            keys=array("Q", [key for key, _ in names]),
+            generations=array("Q", [generation for _, generation in names]),
         )
         attempts = 0
         while True:
@@ -212,6 +235,8 @@ class FetchCalls:
                 raise UnknownLeaseError(self._table.gone_reason(lender) or str(error)) from error
             except PeerError:
                 counters.fetches_unreachable += 1
+                for tell in on_trouble:
+                    tell()
             else:
                 counters.pages_fetched += len(reply.blobs)
                 return dict(zip(names, answers(reply), strict=True))

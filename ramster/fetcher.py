@@ -1,8 +1,8 @@
 """Getting pages back from lenders, for gets.
 
-Covers: grouping by lender, reading ahead, pages that several gets want, verification (by the
-cache), and what a get is told when a page cannot be had. Does not cover: pages that are here
-(``cluster_store.py``), the calls and their repetition (``fetch_calls.py``).
+Covers: grouping by place, reading ahead, pages that several gets want, what becomes of a copy
+that turned out bad, and what a get is told when a page cannot be had. Does not cover: pages that
+are here (``cluster_store.py``), which copy is read (``copies.py``).
 
 Whether a fetched page comes home: while the pool is under its low watermark, always. Above it,
 only a page that was fetched before of late (``readahead.RecentFetches``): a scan over pages that
@@ -23,16 +23,14 @@ from typing import Any, NamedTuple
 from ramster.blobs import Blob, pack
 from ramster.clock import Clock
 from ramster.cluster_config import ClusterConfig
+from ramster.copies import CopyReader, Found, Wanted, wanted_rows
 from ramster.counters import ClusterCounters
-from ramster.errors import PageLostError, PeerError, PeerTimeoutError, UnknownLeaseError
-from ramster.fetch_calls import Answers, CopyName, FetchCalls
-from ramster.fetch_reply import BLOB_LEFT_OUT
+from ramster.errors import PageLostError
+from ramster.fetch_calls import CopyName
 from ramster.flusher import Flusher
 from ramster.lenders import Lender, LenderTable, Place
 from ramster.limits import FETCH_KEYS_MAX
-from ramster.peers import Peers
 from ramster.readahead import ReadaheadBuffer, RecentFetches, SequentialStreams
-from ramster.tasks import SupervisedTasks
 from zcache import (
     PAGE_SIZE,
     AwayPages,
@@ -41,6 +39,8 @@ from zcache import (
     PageState,
     PoolKind,
     RestoreStatus,
+    place_of,
+    where_of,
 )
 
 __all__ = ["Fetcher", "PendingGet"]
@@ -53,9 +53,9 @@ class _Row(NamedTuple):
     """One away page of a get."""
 
     position: int
-    name: CopyName
+    wanted: Wanted
     place: Place
-    """What ``where`` stood for when the get looked; the table may forget it meanwhile."""
+    """What its word stood for when the get looked; the table may forget it meanwhile."""
 
 
 @dataclass(slots=True)
@@ -113,19 +113,18 @@ class Fetcher:
         cache: CacheContract,
         config: ClusterConfig,
         table: LenderTable,
-        peers: Peers,
+        copies: CopyReader,
         flusher: Flusher,
         clock: Clock,
         counters: ClusterCounters,
-        tasks: SupervisedTasks,
     ) -> None:
         self._cache = cache
         self._config = config
         self._table = table
+        self._copies = copies
         self._flusher = flusher
         self._clock = clock
         self._counters = counters
-        self._calls = FetchCalls(config, table, peers, clock, counters, tasks)
         self._streams = SequentialStreams(config.readahead_pages)
         self._recent = RecentFetches()
         self.buffer = ReadaheadBuffer(config.readahead_buffer_bytes)
@@ -139,13 +138,13 @@ class Fetcher:
         window = self._window(get, away)
         for _ in range(ROUNDS_MAX):
             groups: dict[int, list[_Row]] = {}
-            for row, where in enumerate(away.wheres):
-                name = (where, away.keys[row], away.generations[row])
-                groups.setdefault(where, []).append(
-                    _Row(away.positions[row], name, self._table.place(where))
+            for position, wanted in zip(away.positions, wanted_rows(away), strict=True):
+                number = place_of(wanted.where)
+                groups.setdefault(number, []).append(
+                    _Row(position, wanted, self._table.place(number))
                 )
             parts = [
-                self._complete_group(get, where, some, window) for where, some in groups.items()
+                self._complete_group(get, number, some, window) for number, some in groups.items()
             ]
             again = await parts[0] if len(parts) == 1 else await _all(parts)
             if not again:
@@ -169,24 +168,24 @@ class Fetcher:
         return self._streams.window(get.pool_id, get.object_id, first, stop)
 
     async def _complete_group(
-        self, get: PendingGet, where: int, wanted: list[_Row], window: int
+        self, get: PendingGet, number: int, rows: list[_Row], window: int
     ) -> list[int]:
         """Serve pages of one place; returns positions to look at again."""
         here: list[tuple[_Row, Blob]] = []
         missing: list[_Row] = []
         joined: list[tuple[_Row, asyncio.Future[Blob | None]]] = []
-        for row in wanted:
-            blob = self.buffer.take(*row.name)
+        for row in rows:
+            blob = self.buffer.take(*row.wanted.name)
             if blob is not None:
                 self._counters.readahead_hits += 1
                 here.append((row, blob))
-            elif (future := self._on_their_way.get(row.name)) is not None:
+            elif (future := self._on_their_way.get(row.wanted.name)) is not None:
                 joined.append((row, future))
             else:
                 missing.append(row)
         again = self._restore(get, here)
         if missing:
-            again += await self._fetch(get, where, missing, window)
+            again += await self._fetch(get, number, missing, window)
         if joined:
             again += await self._join(get, joined)
         return again
@@ -204,7 +203,9 @@ class Fetcher:
                 async with asyncio.timeout(max(0.0, get.deadline - self._clock.now())):
                     blob = await asyncio.shield(future)
             except TimeoutError:
-                again += self._lose_all(get, [row], self._no_answer(row.place.lenders[0]))
+                limit = self._config.fetch_deadline_s
+                reason = f"no answer from {row.place.names} within {limit:g} s"
+                again += self._lose_all(get, [row], reason)
                 continue
             if blob is None:
                 again.append(row.position)
@@ -217,76 +218,92 @@ class Fetcher:
     # --------------------------------------------------------------------------------
 
     async def _fetch(
-        self, get: PendingGet, where: int, wanted: list[_Row], window: int
+        self, get: PendingGet, number: int, rows: list[_Row], window: int
     ) -> list[int]:
-        place = wanted[0].place
-        lender = place.lenders[0]
-        names = [row.name for row in wanted]
-        names += self._neighbours(get, where, wanted[-1], window)
-        del names[FETCH_KEYS_MAX:]
+        """Fetch pages, with those that a sequential reader wants next."""
+        pages = [row.wanted for row in rows]
+        pages += self._neighbours(get, number, rows[-1], window)
+        del pages[FETCH_KEYS_MAX:]
         loop = asyncio.get_running_loop()
-        futures = {name: loop.create_future() for name in names}
+        futures = {page.name: loop.create_future() for page in pages}
         self._on_their_way.update(futures)
+        found = Found()
         try:
-            blobs = await self._calls.ask(lender, place.kind, names, get.deadline)
-            for name, blob in blobs.items():
-                if isinstance(blob, Blob):
-                    futures[name].set_result(blob)
-        except UnknownLeaseError as error:
-            return self._lose_all(get, wanted, str(error))
-        except PeerTimeoutError:
-            return self._lose_all(get, wanted, self._no_answer(lender))
-        except PeerError as error:
-            return self._lose_all(get, wanted, str(error))
+            found = await self._copies.read(
+                rows[0].place,
+                pages,
+                get.deadline,
+                essential=len(rows),
+                is_current=lambda page: self._is_current(get, rows, page),
+            )
         finally:
             for name, future in futures.items():
                 del self._on_their_way[name]
-                if not future.done():
-                    future.set_result(None)
-        return self._take(get, where, wanted, blobs)
+                future.set_result(found.blobs.get(name))
+        self._drop_bad(pages, found)
+        return self._take(get, rows, found)
 
-    def _take(
-        self,
-        get: PendingGet,
-        where: int,
-        wanted: list[_Row],
-        blobs: Answers,
-    ) -> list[int]:
+    def _take(self, get: PendingGet, rows: list[_Row], found: Found) -> list[int]:
         """Restore what was asked for, keep what was read ahead; returns positions to look at
         again.
         """
-        holder = wanted[0].place.lenders[0].node
         again: list[int] = []
         arrived: list[tuple[_Row, Blob]] = []
-        for row in wanted:
-            blob = blobs.pop(row.name, BLOB_LEFT_OUT)
-            if isinstance(blob, Blob):
+        taken = set()
+        for row in rows:
+            name = row.wanted.name
+            blob = found.blobs.get(name)
+            if blob is not None:
                 arrived.append((row, blob))
-            elif blob == BLOB_LEFT_OUT:
-                again.append(row.position)
-            elif self._is_stub(get, row):
-                self._lose(get, row, f"{holder} does not have it any more")
+                taken.add(name)
             else:
-                again.append(row.position)
-        for blob in blobs.values():
-            if isinstance(blob, Blob):
-                self.buffer.put(where, blob)
-        if not arrived and len(again) == len(wanted) and not self._changed(get, wanted):
-            return self._lose_all(get, wanted, f"{holder} leaves it out")
+                reason = found.reasons.get(name, f"{row.place.names} gave no answer")
+                again += self._lose_all(get, [row], reason)
+        for name, blob in found.blobs.items():
+            if name not in taken:
+                self.buffer.put(blob)
         return again + self._restore(get, arrived)
 
-    def _neighbours(self, get: PendingGet, where: int, last: _Row, window: int) -> list[CopyName]:
+    def _neighbours(self, get: PendingGet, number: int, last: _Row, window: int) -> list[Wanted]:
         """Copies at the same place of the pages that follow, unless they are here already."""
         start = get.indexes[last.position] + 1
         if window == 0 or start > 2**64 - 1 - window:
             return []
         away = self._cache.peek_away(get.pool_id, get.object_id, range(start, start + window))
-        names = zip(away.wheres, away.keys, away.generations, strict=True)
         return [
-            name
-            for name in names
-            if name[0] == where and name not in self.buffer and name not in self._on_their_way
+            page
+            for page in wanted_rows(away)
+            if place_of(page.where) == number
+            and page.name not in self.buffer
+            and page.name not in self._on_their_way
         ]
+
+    def _drop_bad(self, pages: list[Wanted], found: Found) -> None:
+        """Strike lenders that have no good copy off the places of pages that have another one.
+
+        The pages then lack a copy, which is made good like any other that was lost.
+        """
+        for page in pages:
+            lenders = found.bad.get(page.name)
+            if lenders and page.name in found.blobs:
+                self._strike(page, lenders)
+
+    def _strike(self, page: Wanted, lenders: list[Lender]) -> None:
+        try:
+            place = self._table.place(place_of(page.where))
+        except KeyError:
+            return  # no stub carries it any more
+        left = tuple(lender for lender in place.lenders if lender not in lenders)
+        if not left and not place.disk:
+            return
+        number = self._table.number(place._replace(lenders=left))
+        to = where_of(number, page.where >> 32)
+        if self._cache.move_away([page.key], [page.generation], [page.where], [to]) == b"\1":
+            self._counters.copies_struck += len(lenders)
+            for lender in lenders:
+                self._flusher.flush_batch(
+                    lender, place.kind, array("Q", [page.key]), array("Q", [page.generation])
+                )
 
     # -- what a get is given
     # -------------------------------------------------------------------------
@@ -330,14 +347,13 @@ class Fetcher:
                 again.append(row.position)
             else:
                 self._counters.pages_corrupt += 1
-                holder = row.place.lenders[0].node
-                self._lose(get, row, f"the copy of {holder} fails its checksum")
+                self._lose(get, row, f"the copy of {row.place.names} does not decompress")
         return again
 
-    def _lose_all(self, get: PendingGet, wanted: list[_Row], reason: str) -> list[int]:
+    def _lose_all(self, get: PendingGet, rows: list[_Row], reason: str) -> list[int]:
         """The pages cannot be had. Those that changed meanwhile are looked at again."""
         again: list[int] = []
-        for row in wanted:
+        for row in rows:
             if self._is_stub(get, row):
                 self._lose(get, row, reason)
             else:
@@ -355,21 +371,22 @@ class Fetcher:
         else:
             get.lost[row.position] = reason
 
-    def _stub(self, get: PendingGet, row: _Row) -> CopyName | None:
-        away = self._cache.peek_away(get.pool_id, get.object_id, [get.indexes[row.position]])
-        if not len(away):
-            return None
-        return (away.wheres[0], away.keys[0], away.generations[0])
+    def _is_current(self, get: PendingGet, rows: list[_Row], page: Wanted) -> bool:
+        """Whether a page that is being read still is what it was; those read ahead are taken to
+        be.
+        """
+        row = next((row for row in rows if row.wanted is page), None)
+        return row is None or self._is_stub(get, row)
 
     def _is_stub(self, get: PendingGet, row: _Row) -> bool:
         """Whether the page still is where it was when the get began."""
-        return self._stub(get, row) == row.name
-
-    def _changed(self, get: PendingGet, wanted: list[_Row]) -> bool:
-        return not all(self._is_stub(get, row) for row in wanted)
-
-    def _no_answer(self, lender: Lender) -> str:
-        return f"no answer from {lender.node} within {self._config.fetch_deadline_s:g} s"
+        away = self._cache.peek_away(get.pool_id, get.object_id, [get.indexes[row.position]])
+        wanted = row.wanted
+        return len(away) == 1 and (wanted.key, wanted.generation, wanted.where) == (
+            away.keys[0],
+            away.generations[0],
+            away.wheres[0],
+        )
 
 
 async def _all(parts: list[Coroutine[Any, Any, list[int]]]) -> list[int]:

@@ -8,13 +8,15 @@ counted (the parts' own snapshots), how they are shown (``stats_server.py``, ``m
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
 from ramster._version import __version__
 from ramster.config import NodeConfig
 from ramster.nbd.counters import NbdSnapshot
-from ramster.snapshot import ClusterSnapshot
+from ramster.processes import pid_namespace, start_time
+from ramster.snapshot import ClusterSnapshot, WritebackSnapshot
 from zcache import PAGE_SIZE, CacheContract
 
 __all__ = ["Figures", "collect"]
@@ -45,6 +47,9 @@ def collect(
         "state": state,
         "version": __version__,
         "backend": cache.backend,
+        "pid": os.getpid(),
+        "started": start_time(),
+        "pid_namespace": pid_namespace(),
         "uptime_s": round(uptime_s, 3),
         "endpoints": endpoints,
         "pool": {
@@ -64,6 +69,7 @@ def collect(
             "away": stats.pages_away,
             "unreachable": 0 if cluster is None else cluster.pages_unreachable,
             "lost": 0 if cluster is None else cluster.pages_lost,
+            "under_replicated": 0 if cluster is None else cluster.pages_under_replicated,
             "foreign": stats.pages_foreign,
             "persistent": stats.pages_persistent,
             "ephemeral": stats.pages_ephemeral,
@@ -81,6 +87,7 @@ def collect(
         "cluster": None if cluster is None else _cluster(cluster),
         "peers": [] if cluster is None else [_peer(asdict(peer)) for peer in cluster.peers],
         "owners": [] if cluster is None else [_peer(asdict(owner)) for owner in cluster.foreign],
+        "writeback": None if cluster is None else _writeback(cluster.writeback),
         "nbd": None if nbd is None else nbd.as_dict(),
     }
 
@@ -90,11 +97,24 @@ def _cluster(cluster: ClusterSnapshot) -> dict[str, Any]:
     return {
         "incarnation": f"{cluster.incarnation:016x}",
         "spill_target": cluster.spill_target,
+        "draining": cluster.draining,
+        "relocating": cluster.relocating,
         "spill_bytes_in_flight": cluster.spill_bytes_in_flight,
         "writers_waiting": cluster.writers_waiting,
         "flushes_pending": cluster.flushes_pending,
         "readahead_bytes": cluster.readahead_bytes,
         **asdict(cluster.counters),
+    }
+
+
+def _writeback(file: WritebackSnapshot | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    return {
+        "pages": file.pages,
+        "used_bytes": file.bytes_used,
+        "limit_bytes": file.bytes_max,
+        **asdict(file.counters),
     }
 
 

@@ -22,6 +22,7 @@ import asyncio
 import logging
 from array import array
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -32,7 +33,7 @@ from ramster.lenders import Lender, LenderTable
 from ramster.peers import Peers
 from ramster.tasks import SupervisedTasks
 from ramster.transport import FlushRequest
-from zcache import CacheContract, PoolKind
+from zcache import CacheContract, PoolKind, place_of
 
 __all__ = ["Flusher"]
 
@@ -42,11 +43,6 @@ log = logging.getLogger(__name__)
 LINGER_S = 0.01
 """How long a batch that is not full waits for more: nobody waits for a flush, and a call costs the
 same for one page as for a hundred."""
-
-
-def _place_of(where: int) -> int:
-    """The place number of a ``where``: its low half."""
-    return where & 0xFFFFFFFF
 
 
 @dataclass(slots=True)
@@ -75,6 +71,8 @@ class _Queue:
 class Flusher:
     """Flush queues of one node. Its methods do not wait; one task per lender in arrears does the
     calls.
+
+    ``free_slots``: gets the words of the pages that were given up, for their slots in a file.
     """
 
     def __init__(
@@ -86,8 +84,11 @@ class Flusher:
         random: Random,
         counters: ClusterCounters,
         tasks: SupervisedTasks,
+        *,
+        free_slots: Callable[[Sequence[int]], None],
     ) -> None:
         self._tasks = tasks
+        self._free_slots = free_slots
         self._cache = cache
         self._config = config
         self._table = table
@@ -128,9 +129,10 @@ class Flusher:
         """
         while len(displaced := self._cache.drain_displaced()):
             for row, where in enumerate(displaced.wheres):
-                place = self._table.place(_place_of(where))
+                place = self._table.place(place_of(where))
                 for lender in place.lenders:
                     self._add(lender, place.kind, displaced.keys[row], displaced.generations[row])
+            self._free_slots(displaced.wheres)
 
     def flush_batch(
         self, lender: Lender, kind: PoolKind, keys: array[int], generations: array[int]

@@ -64,14 +64,12 @@ here.
 OBJECT_ID = 0
 """All pages of one pool of a lease are in one object; the owner's keys are the indexes."""
 
-BLOB_BYTES_ESTIMATE = 2048
-"""What a held page is taken to occupy, where its pool's bytes are not known."""
-
 
 class ForeignPages:
     """What a node answers to its peers as a lender.
 
     ``wanted`` tells how many bytes of foreign pages, over all owners, this node wants to be rid of.
+    ``freed`` is called when owners took pages back: there may be room for a writer.
     """
 
     def __init__(
@@ -84,6 +82,7 @@ class ForeignPages:
         *,
         incarnation: int,
         wanted: Callable[[], int] = lambda: 0,
+        freed: Callable[[], None] = lambda: None,
     ) -> None:
         self._cache = cache
         self._config = config
@@ -91,6 +90,7 @@ class ForeignPages:
         self._counters = counters
         self._incarnation = incarnation
         self._wanted = wanted
+        self._freed = freed
         self._draining = False
         self._leases = Leases(cache, config, clock, random, counters)
         self.ended: asyncio.Event = self._leases.ended
@@ -131,8 +131,8 @@ class ForeignPages:
         return 0 if self._draining else self._cache.foreign_room_bytes()
 
     def _persistent_bytes(self, lease: Lease) -> int:
-        """About how many bytes of persistent pages a lease holds."""
-        return self._cache.pool_pages(lease.pools[PoolKind.PERSISTENT]) * BLOB_BYTES_ESTIMATE
+        """Bytes of the blobs of persistent pages that a lease holds."""
+        return self._cache.foreign_bytes(lease.pools[PoolKind.PERSISTENT])
 
     def _wanted_of(self, lease: Lease) -> int:
         """An owner's share, by what it holds, of the bytes that are to go; all while draining."""
@@ -276,8 +276,9 @@ class ForeignPages:
             raise
         lease.epoch = max(lease.epoch, request.epoch)
         if request.sequence > lease.flush_sequence:
-            self._cache.flush_adopted(pool, OBJECT_ID, request.keys, request.generations)
             lease.flush_sequence = request.sequence
+            if self._cache.flush_adopted(pool, OBJECT_ID, request.keys, request.generations):
+                self._freed()
 
     # -- leases
     # ----------------------------------------------------------------------------------------

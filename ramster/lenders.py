@@ -1,12 +1,14 @@
-"""Which lenders a ``where`` means.
+"""Which copies a ``where`` means.
 
 Covers: the numbers that zcache keeps in the stubs of pages that are away, and what each stands
-for: a set of lenders and a kind of page. Does not cover: whether a lender answers
-(``membership.py``).
+for: a set of lenders, whether there is a copy in the write-back file as well, a kind of page, and
+how many copies it should have. Does not cover: whether a lender answers (``membership.py``), how
+many copies are missing (``replication.py``).
 
-A lender is one lease at one life of one node. A ``where`` is never given out twice, so a stub can
+A lender is one lease at one life of one node. A number is never given out twice, so a stub can
 never come to mean another lender; the table forgets a number only when no stub carries it any
-more. Sets hold one lender today; a page with several copies needs no other table.
+more. The number is the low half of a stub's word (``zcache.place_of``); the high half is the page's
+slot in the write-back file.
 """
 
 from __future__ import annotations
@@ -28,10 +30,23 @@ class Lender(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a ``where`` stands for."""
+    """What a number stands for: where the copies of a page are."""
 
     lenders: tuple[Lender, ...]
+    """In the order of their names; each at another node."""
     kind: PoolKind
+    copies: int = 1
+    """How many there should be."""
+    disk: bool = False
+    """There is one in the write-back file."""
+
+    @property
+    def names(self) -> str:
+        """The holders, for people."""
+        holders = [lender.node for lender in self.lenders]
+        if self.disk:
+            holders.append("the write-back file")
+        return " and ".join(holders) or "nobody"
 
 
 class LenderTable:
@@ -47,9 +62,10 @@ class LenderTable:
     def __len__(self) -> int:
         return len(self._places)
 
-    def where(self, lenders: tuple[Lender, ...], kind: PoolKind) -> int:
+    def number(self, place: Place) -> int:
         """The number of a place, a new one at first sight."""
-        place = Place(lenders, kind)
+        if len(place.lenders) > 1:
+            place = place._replace(lenders=tuple(sorted(place.lenders)))
         number = self._numbers.get(place)
         if number is None:
             number = self._numbers[place] = self._next
@@ -57,9 +73,9 @@ class LenderTable:
             self._next += 1
         return number
 
-    def place(self, where: int) -> Place:
+    def place(self, number: int) -> Place:
         """What a number stands for. Raises KeyError for one that is not in the table."""
-        return self._places[where]
+        return self._places[number]
 
     def epoch(self, lender: Lender) -> int:
         """The spill epoch under a lease (see ``transport``)."""
@@ -81,16 +97,20 @@ class LenderTable:
         """Why the lender is gone; None while it is not."""
         return self._gone.get(lender)
 
-    def wheres_of(self, lender: Lender) -> list[tuple[int, Place]]:
+    def places_of(self, lender: Lender) -> list[tuple[int, Place]]:
         """Every number whose place includes the lender."""
         return [item for item in self._places.items() if lender in item[1].lenders]
 
     def forget_unused(self, in_use: Container[int]) -> int:
-        """Drop the numbers of gone lenders that no stub carries; returns how many."""
+        """Drop the numbers of places with a lender that is gone and that no stub carries; returns
+        how many.
+
+        A ticket that is on its way may still bring the other ones to use.
+        """
         unused = [
             number
             for number, place in self._places.items()
-            if number not in in_use and all(lender in self._gone for lender in place.lenders)
+            if number not in in_use and any(lender in self._gone for lender in place.lenders)
         ]
         for number in unused:
             del self._numbers[self._places.pop(number)]

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FETCH_KEYS_MAX", "FLUSH_KEYS_MAX", "NAME_CHARS_MAX", "SPILL_PAGES_MAX", "SPILL_WINDOW"]
+__all__ = [
+    "FETCH_KEYS_MAX",
+    "FLUSH_KEYS_MAX",
+    "NAME_CHARS_MAX",
+    "REPLICAS_MAX",
+    "SPILL_PAGES_MAX",
+    "SPILL_WINDOW",
+]
 
 SPILL_PAGES_MAX: Final = 4096
 """Pages in one spill: 27 bytes of columns each, 108 KiB beside at most 512 KiB of blobs."""
@@ -24,3 +31,6 @@ NAME_CHARS_MAX: Final = 255
 
 SPILL_WINDOW: Final = 1024
 """Batches of one owner that a lender remembers, to refuse one that is delivered twice."""
+
+REPLICAS_MAX: Final = 8
+"""Copies of one page at lenders; more would cost more than they save."""

@@ -19,29 +19,26 @@ the former are gone.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
 
 from ramster.cluster_config import ClusterConfig
 from ramster.lenders import Lender
 from ramster.limits import NAME_CHARS_MAX
+from ramster.peer_state import (
+    Event,
+    LenderGone,
+    LenderUp,
+    Peer,
+    PeerState,
+    StateChanged,
+    Step,
+    StepKind,
+)
 from ramster.placement import Candidate
 from ramster.transport import HeartbeatReply, Hello, HelloReply
 
-__all__ = [
-    "Event",
-    "LenderGone",
-    "LenderUp",
-    "Membership",
-    "Peer",
-    "PeerState",
-    "StateChanged",
-    "Step",
-    "StepKind",
-]
+__all__ = ["Membership"]
 
 
 ROOM_ASK_PAUSE_S = 0.02
@@ -50,93 +47,13 @@ ROOM_ASK_PAUSE_S = 0.02
 LEASE_S_MIN = 0.1
 """A lender that promises less is not worth the heartbeats."""
 
+LEASE_MARGIN = 0.75
+"""Share of a lease after which a silent lender is given up: before its own end of the lease even
+where its clock runs a third faster than this node's."""
 
-class PeerState(enum.StrEnum):
-    """What is known of a configured address."""
-
-    CONNECTING = "connecting"
-    """No word yet."""
-    ALIVE = "alive"
-    SUSPECT = "suspect"
-    """Silent for a while, or its connection broke: it gets no spills, gets still ask it."""
-    DEAD = "dead"
-    """Silent for so long that its pages count as lost, until it answers again."""
-    REFUSED = "refused"
-    """It answers and will not have this node, or cannot be used; the reason says why."""
-    SELF = "self"
-    """The address is this node's own."""
-
-
-class StepKind(enum.Enum):
-    """What to send to a peer."""
-
-    HELLO = enum.auto()
-    HEARTBEAT = enum.auto()
-
-
-class Step(NamedTuple):
-    """What to send to a peer next, and when."""
-
-    kind: StepKind
-    at: float
-
-
-class StateChanged(NamedTuple):
-    """A peer went from one state to another."""
-
-    address: str
-    before: PeerState
-    after: PeerState
-    reason: str
-
-
-class LenderUp(NamedTuple):
-    """A lender can be used: for the first time, or again with all it held."""
-
-    address: str
-    lender: Lender
-    first: bool
-
-
-class LenderGone(NamedTuple):
-    """A lender's life or lease is over: its pages no longer exist."""
-
-    address: str
-    lender: Lender
-    reason: str
-
-
-Event = StateChanged | LenderUp | LenderGone
-
-
-@dataclass(slots=True)
-class Peer:
-    """One configured address."""
-
-    address: str
-    heard_at: float
-    """When the last call that was answered was sent; at first, when this node started."""
-    next_at: float
-    """When the next hello or heartbeat is due."""
-    state: PeerState = PeerState.CONNECTING
-    reason: str = ""
-    lender: Lender | None = None
-    hello_due: bool = True
-    """Hello comes before the next heartbeat: at first, and after every failure."""
-    failures: int = 0
-    """Calls that failed since the last answer."""
-    lease_s: float = 0.0
-    room_bytes: int = 0
-    room_at: float = float("-inf")
-    """When the hello or heartbeat was sent whose answer told of the room."""
-    room_wanted_at: float = float("-inf")
-    """No older word is good enough to say that there is no room."""
-    reserved_bytes: int = 0
-    """Part of the room that spills on their way will take."""
-    foreign_pages: int = 0
-    """Pages it said it holds for this node."""
-    rtt_s: float | None = None
-    """Smoothed round trip of hellos and heartbeats (RFC 6298: an eighth of each new sample)."""
+NOTICE_BEAT_S = 0.25
+"""Longest pause between heartbeats to a lender that wants pages to leave: they show how many are
+left."""
 
 
 class Membership:
@@ -169,6 +86,14 @@ class Membership:
         """Where a lender answers, or None once it is gone."""
         return self._address_of.get(lender)
 
+    def exists(self, lender: Lender) -> bool:
+        """Whether a lender's life and lease are not known to be over."""
+        return lender in self._address_of
+
+    def is_draining(self, node: str) -> bool:
+        """Whether the node of that name is about to stop."""
+        return any(peer.draining for peer in self._named(node))
+
     def state_of(self, lender: Lender) -> PeerState | None:
         """The state of the peer that a lender is, or None once it is gone."""
         address = self._address_of.get(lender)
@@ -179,8 +104,16 @@ class Membership:
         return [
             Candidate(peer.address, peer.lender, max(0, peer.room_bytes - peer.reserved_bytes))
             for peer in self._peers.values()
-            if peer.state is PeerState.ALIVE and peer.lender is not None
+            if peer.state is PeerState.ALIVE
+            and peer.lender is not None
+            and not peer.draining
+            and not peer.wanted_bytes
         ]
+
+    def peer_of(self, lender: Lender) -> Peer | None:
+        """The peer that a lender is, or None once it is gone."""
+        address = self._address_of.get(lender)
+        return None if address is None else self._peers[address]
 
     def may_gain_room(self) -> bool:
         """Whether a peer that is no candidate now may soon be one.
@@ -195,6 +128,7 @@ class Membership:
             or (peer.state in (PeerState.ALIVE, PeerState.SUSPECT) and peer.lender is None)
             or (peer.state is PeerState.SUSPECT and peer.room_bytes > 0)
             for peer in self._peers.values()
+            if not peer.draining
         )
 
     def hello(self) -> Hello:
@@ -239,6 +173,7 @@ class Membership:
         peer.hello_due = False
         peer.lease_s = reply.lease_s
         peer.room_bytes, peer.room_at = reply.room_bytes, sent_at
+        peer.draining = reply.draining
         was_up = peer.state is PeerState.ALIVE
         events += self._answered(peer, sent_at, now)
         if first or not was_up:
@@ -257,6 +192,7 @@ class Membership:
             return self._lose(peer, f"{lender.node} at {address} restarted", now)
         peer.room_bytes, peer.room_at = reply.room_bytes, sent_at
         peer.foreign_pages = reply.foreign_pages
+        peer.wanted_bytes, peer.draining = reply.wanted_bytes, reply.draining
         return self._answered(peer, sent_at, now)
 
     def on_word(self, lender: Lender, *, sent_at: float) -> list[Event]:
@@ -308,6 +244,18 @@ class Membership:
             return self._turn(peer, PeerState.SUSPECT, reason)
         return []
 
+    def on_slow(self, lender: Lender, reason: str, *, now: float) -> list[Event]:
+        """A spill was not answered in time: no more of them until the lender says hello again."""
+        address = self._address_of.get(lender)
+        if address is None:
+            return []
+        peer = self._peers[address]
+        if peer.state is not PeerState.ALIVE:
+            return []
+        peer.hello_due = True
+        peer.next_at = now
+        return self._turn(peer, PeerState.SUSPECT, reason)
+
     def on_room(self, lender: Lender, room_bytes: int) -> None:
         """A lender said what room it has, or refused pages (then 0, until its next word)."""
         address = self._address_of.get(lender)
@@ -330,6 +278,13 @@ class Membership:
                 peer.next_at = ask_at
                 sooner.append(peer.address)
         return sooner
+
+    def on_evacuated(self, lender: Lender, size: int) -> None:
+        """Pages that a lender wanted to be rid of have left, before it says so itself."""
+        address = self._address_of.get(lender)
+        if address is not None:
+            peer = self._peers[address]
+            peer.wanted_bytes = max(0, peer.wanted_bytes - size)
 
     def on_flushed(self, lender: Lender, *, now: float) -> None:
         """A lender dropped pages: what it said of its room before may be too little."""
@@ -358,6 +313,15 @@ class Membership:
                     events += self._turn(peer, PeerState.SUSPECT, reason)
         return events
 
+    def on_stall(self, stalled_s: float) -> None:
+        """This node stood still for so long (it was stopped, suspended, or overloaded) and could
+        hear nobody: that is no peer's silence.
+
+        A lease may have ended meanwhile; its lender says so when it is asked.
+        """
+        for peer in self._peers.values():
+            peer.heard_at += stalled_s
+
     def next_tick(self) -> float | None:
         """When ``tick`` may next change something, if no peer answers before."""
         deadlines = []
@@ -377,10 +341,13 @@ class Membership:
         return peer.heard_at + self._config.suspect_after_s
 
     def _dead_at(self, peer: Peer) -> float:
-        """An owner gives a lender up no later than the lender gives up the owner."""
+        """An owner gives a lender up well before the lender gives up the owner.
+
+        ``heard_at`` is when the call was sent, so the lender counts from no earlier.
+        """
         if peer.lender is None:
             return peer.heard_at + self._config.dead_after_s
-        return peer.heard_at + min(self._config.dead_after_s, peer.lease_s)
+        return peer.heard_at + min(self._config.dead_after_s, LEASE_MARGIN * peer.lease_s)
 
     def _named(self, node: str) -> list[Peer]:
         return [
@@ -434,7 +401,8 @@ class Membership:
         gone = LenderGone(peer.address, peer.lender, reason)
         del self._address_of[peer.lender]
         peer.lender = None
-        peer.room_bytes = peer.reserved_bytes = peer.foreign_pages = 0
+        peer.room_bytes = peer.reserved_bytes = peer.foreign_pages = peer.wanted_bytes = 0
+        peer.draining = False
         return gone
 
     def _lose(self, peer: Peer, reason: str, now: float) -> list[Event]:
@@ -450,7 +418,10 @@ class Membership:
         peer.failures = 0
         # Three words in the time of a lease, should a lender's lease be shorter than our
         # heartbeats.
-        peer.next_at = sent_at + min(self._config.heartbeat_interval_s, peer.lease_s / 3)
+        pause = min(self._config.heartbeat_interval_s, peer.lease_s / 3)
+        if peer.wanted_bytes or peer.draining:
+            pause = min(pause, NOTICE_BEAT_S)
+        peer.next_at = sent_at + pause
         if peer.state is PeerState.ALIVE:
             return []
         return self._turn(peer, PeerState.ALIVE, "answers")

@@ -111,6 +111,13 @@ def _nbd_errors(figures: Figures) -> Samples:
     )
 
 
+def _relocating(figures: Figures) -> Samples:
+    if figures["cluster"] is None:
+        return ()
+    now = figures["cluster"]["relocating"]
+    return (((why,), float(why == now)) for why in RELOCATIONS)
+
+
 def _at(figures: Figures, path: tuple[str, ...]) -> float | None:
     value: object = figures
     for key in path:
@@ -120,6 +127,7 @@ def _at(figures: Figures, path: tuple[str, ...]) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
+RELOCATIONS = ("evacuate", "rebuild", "repatriate")
 PEER_STATES = ("connecting", "alive", "suspect", "dead", "refused", "self")
 
 _NODE_ROWS = (
@@ -152,6 +160,12 @@ _NODE_ROWS = (
         "state",
         "pages",
         {key: key for key in ("unreachable", "lost")},
+    ),
+    _one(
+        "ramster_under_replicated_pages",
+        "Own pages away with fewer copies than they should have.",
+        "pages",
+        "under_replicated",
     ),
     _by(
         "ramster_own_pages",
@@ -212,7 +226,7 @@ _CACHE_ROWS = (
     ),
     _by(
         "ramster_spilled_pages_total",
-        "Pages offered to peers, by outcome; stale: put or flushed meanwhile.",
+        "Pages offered to peers or the file, by outcome; stale: put or flushed meanwhile.",
         "outcome",
         "cache",
         {
@@ -287,6 +301,12 @@ _CLUSTER_ROWS = (
             "overtaken": "spills_overtaken",
         },
     ),
+    _one(
+        "ramster_spilled_short_pages_total",
+        "Pages that left with fewer copies than they should have.",
+        "cluster",
+        "pages_spilled_short",
+    ),
     _one("ramster_spill_in_flight_bytes", "Spills under way.", "cluster", "spill_bytes_in_flight"),
     _one("ramster_fetches_total", "Fetch messages sent.", "cluster", "fetches"),
     _one(
@@ -306,6 +326,18 @@ _CLUSTER_ROWS = (
             "bad_answer": "fetches_bad_answer",
         },
     ),
+    _one(
+        "ramster_hedged_fetches_total",
+        "Reads that asked a further copy because the first holder took long.",
+        "cluster",
+        "fetches_hedged",
+    ),
+    _one(
+        "ramster_struck_copies_total",
+        "Copies found missing or damaged while another one was good.",
+        "cluster",
+        "copies_struck",
+    ),
     _by(
         "ramster_readahead_pages_total",
         "Pages fetched ahead, by what became of them.",
@@ -319,6 +351,29 @@ _CLUSTER_ROWS = (
         "kind",
         "cluster",
         {"persistent": "pages_lost", "ephemeral": "ephemeral_lost"},
+    ),
+    _by(
+        "ramster_relocated_pages_total",
+        "Pages moved while away: from lenders that drain or want room, copies made again, home.",
+        "reason",
+        "cluster",
+        {
+            "evacuate": "pages_evacuated",
+            "rebuild": "pages_rebuilt",
+            "repatriate": "pages_repatriated",
+        },
+    ),
+    MetricRow(
+        "ramster_relocating",
+        "1 for the reason for which pages are being moved, 0 for the others.",
+        ("reason",),
+        _relocating,
+    ),
+    _one(
+        "ramster_draining",
+        "1 while the node hands over what it holds for others, before it stops.",
+        "cluster",
+        "draining",
     ),
     _one("ramster_puts_waited_total", "Writes that waited for room.", "cluster", "puts_waited"),
     _one("ramster_writers_waiting", "Writes that wait for room now.", "cluster", "writers_waiting"),
@@ -355,6 +410,53 @@ _CLUSTER_ROWS = (
     _of_peers("ramster_peer_room_bytes", "What a peer would take, at its last word.", "room_bytes"),
     _of_peers("ramster_peer_away_pages", "Own pages that are at a peer.", "pages_away"),
     _of_peers("ramster_peer_silence_seconds", "Time since a peer's last sign of life.", "heard_s"),
+    _of_peers(
+        "ramster_peer_wanted_bytes",
+        "What a peer wants this node to take back.",
+        "wanted_bytes",
+    ),
+    _of_peers("ramster_peer_draining", "1 for a peer that is about to stop.", "draining"),
+    _of_peers(
+        "ramster_peer_spill_window_bytes",
+        "What may be on its way to a peer at once.",
+        "spill_window_bytes",
+    ),
+)
+
+_WRITEBACK_ROWS = (
+    _one("ramster_writeback_stored_pages", "Pages in the write-back file.", "writeback", "pages"),
+    _one("ramster_writeback_used_bytes", "The file's slots in use.", "writeback", "used_bytes"),
+    _one(
+        "ramster_writeback_limit_bytes", "Most that the file may take.", "writeback", "limit_bytes"
+    ),
+    _by(
+        "ramster_writeback_pages_total",
+        "Pages written to the file, read from it, and freed in it.",
+        "operation",
+        "writeback",
+        {"write": "pages_written", "read": "pages_read", "free": "freed"},
+    ),
+    _by(
+        "ramster_writeback_bytes_total",
+        "Compressed bytes written to the file and read from it.",
+        "operation",
+        "writeback",
+        {"write": "bytes_written", "read": "bytes_read"},
+    ),
+    _by(
+        "ramster_writeback_errors_total",
+        "Calls to the disk that failed.",
+        "operation",
+        "writeback",
+        {"write": "write_errors", "read": "read_errors"},
+    ),
+    _by(
+        "ramster_writeback_refused_pages_total",
+        "Pages that the file did not take: no slot, or the disk behind or in error.",
+        "reason",
+        "writeback",
+        {"full": "refused_full", "busy": "refused_busy"},
+    ),
 )
 
 _NBD_ROWS = (
@@ -392,7 +494,13 @@ _NBD_ROWS = (
     ),
 )
 
-METRICS: tuple[MetricRow, ...] = (*_NODE_ROWS, *_CACHE_ROWS, *_CLUSTER_ROWS, *_NBD_ROWS)
+METRICS: tuple[MetricRow, ...] = (
+    *_NODE_ROWS,
+    *_CACHE_ROWS,
+    *_CLUSTER_ROWS,
+    *_WRITEBACK_ROWS,
+    *_NBD_ROWS,
+)
 """The table; ``ramster_node_info`` and the client library's ``process_*`` come on top."""
 
 

@@ -3,9 +3,10 @@
 Covers: which parts a mode has, their order, what is listening where. Does not cover: any work on
 pages; each part does its own and can be used without this module.
 
-Order: figures (so that /healthz says "starting" and "stopping"), cache, store (with the peer
-layer in ramster mode), peers' server, block devices, housekeeping. Stopping never waits for a
-peer.
+Order: figures (so that /healthz says "starting" and "stopping"), cache, write-back file, store (of
+the peer layer in ramster mode, and where there is a write-back file), peers' server, block devices,
+housekeeping. They stop in the opposite order, and that never waits for a peer; draining before it
+does, within a bound, while everything still runs.
 """
 
 from __future__ import annotations
@@ -31,11 +32,17 @@ from zcache import Cache, CacheContract, PoolKind
 
 if TYPE_CHECKING:
     from ramster.cluster import Cluster
+    from ramster.drain import DrainReport
+    from ramster.transport import Transport
+    from ramster.writeback import Writeback
 
 __all__ = ["Node"]
 
 _RPC_GRACE_S = 0.5
 """How long calls of peers that are under way may take to end when the node stops."""
+
+_GOODBYE_S = 0.5
+"""How long lenders may take to hear that this node stops, so that they free its pages."""
 
 
 class Node:
@@ -63,7 +70,7 @@ class Node:
 
     @property
     def state(self) -> str:
-        """ "starting", "serving", "stopping" or "stopped"."""
+        """ "starting", "serving", "draining", "stopping" or "stopped"."""
         return self._state
 
     @property
@@ -92,7 +99,7 @@ class Node:
         async with AsyncExitStack() as parts:
             self._start_figures(parts, loop)
             self._cache = Cache(self.config.cache_config())
-            if self.config.mode is Mode.RAMSTER:
+            if self.config.mode is Mode.RAMSTER or self.config.writeback is not None:
                 await self._start_cluster(parts, self._cache)
             else:
                 local = LocalStore(self._cache)
@@ -104,6 +111,17 @@ class Node:
             parts.push_async_callback(self._tasks.stop)
             self._parts = parts.pop_all()
         self._state = "serving"
+
+    async def drain(self, limit_s: float) -> DrainReport | None:
+        """Hand pages of other nodes over to them, for ``limit_s`` at most; to be stopped after.
+
+        Meanwhile the node serves its own programs, and takes no more pages of others. None: nothing
+        to do, in zcache mode or on a node that does not serve (any more).
+        """
+        if self._state != "serving" or self._cluster is None or self.config.mode is Mode.ZCACHE:
+            return None
+        self._state = "draining"
+        return await self._cluster.drain(limit_s)
 
     async def stop(self) -> None:
         """Stop every part, the last one started first; harmless on a node that does not run."""
@@ -164,20 +182,47 @@ class Node:
     async def _start_cluster(self, parts: AsyncExitStack, cache: CacheContract) -> None:
         # Imported here, so that a node without peers never loads the peer layer or grpc.
         from ramster.cluster import Cluster
-        from ramster.rpc import GrpcTransport, PeerServer
 
-        transport = GrpcTransport()
-        parts.push_async_callback(transport.close)
+        transport = self._make_transport(parts)
         cluster = Cluster(
             cache,
             self.config.cluster_config(),
             transport,
             clock=LoopClock(),
             random=random.Random(),
+            writeback=self._open_writeback(parts),
         )
+        parts.push_async_callback(cluster.stop, goodbye_s=_GOODBYE_S)
         await cluster.start()
-        parts.push_async_callback(cluster.stop)
         self._cluster, self._store = cluster, cluster.store
+        if self.config.mode is Mode.RAMSTER:
+            await self._start_peer_server(parts, cluster)
+
+    def _make_transport(self, parts: AsyncExitStack) -> Transport:
+        if self.config.mode is Mode.ZCACHE:
+            from ramster.no_peers import NoPeers
+
+            return NoPeers()
+        from ramster.rpc import GrpcTransport
+
+        transport = GrpcTransport()
+        parts.push_async_callback(transport.close)
+        return transport
+
+    def _open_writeback(self, parts: AsyncExitStack) -> Writeback | None:
+        path, limit = self.config.writeback, self.config.writeback_limit
+        if path is None or limit is None:
+            return None
+        from ramster.disk import FileDisk
+        from ramster.writeback import Writeback
+
+        writeback = Writeback(FileDisk(path), limit, LoopClock())
+        parts.push_async_callback(writeback.close)
+        return writeback
+
+    async def _start_peer_server(self, parts: AsyncExitStack, cluster: Cluster) -> None:
+        from ramster.rpc import PeerServer
+
         server = PeerServer(cluster.handler, cluster.store)
         self.endpoints["peers"] = await server.start(str(self.config.listen))
         parts.push_async_callback(server.stop, _RPC_GRACE_S)
@@ -185,10 +230,17 @@ class Node:
     async def _start_block_devices(self, parts: AsyncExitStack) -> None:
         if not self.config.nbd:
             return
-        pool = self.store.create_pool(PoolKind.PERSISTENT)
+        specs = self.config.export
+        alone = self.config.mode is Mode.ZCACHE
+        pools = {
+            replicas: self.store.create_pool(
+                PoolKind.PERSISTENT, replicas=None if alone else replicas
+            )
+            for replicas in dict.fromkeys(spec.replicas for spec in specs)
+        }
         exports = [
-            Export(spec.name, spec.size_bytes, pool, number)
-            for number, spec in enumerate(self.config.export, start=1)
+            Export(spec.name, spec.size_bytes, pools[spec.replicas], number)
+            for number, spec in enumerate(specs, start=1)
         ]
         self._nbd = NbdServer(self.store, exports)
         parts.push_async_callback(self._nbd.close)

@@ -18,11 +18,13 @@ from ramster.counters import ClusterCounters
 from ramster.errors import (
     PeerError,
     PeerRefusedError,
+    PeerTimeoutError,
     PeerUnreachableError,
     UnknownLeaseError,
 )
 from ramster.lenders import Lender
-from ramster.membership import Event, Membership, PeerState, StepKind
+from ramster.membership import Membership
+from ramster.peer_state import Event, PeerState, StepKind
 from ramster.transport import (
     FetchReply,
     FetchRequest,
@@ -37,6 +39,9 @@ from ramster.transport import (
 __all__ = ["Peers"]
 
 Reply = TypeVar("Reply")
+
+STALL_S = 1.0
+"""A watch that wakes so much later than it was to says that this node stood still."""
 
 ALONE_PAUSE_S = 3600.0
 """How long the watch sleeps when no peer's state can change by time alone; a change wakes it."""
@@ -86,8 +91,15 @@ class Peers:
         return self._membership.state_of(lender) is PeerState.ALIVE
 
     async def spill(self, lender: Lender, request: SpillRequest, deadline_s: float) -> SpillReply:
-        """See ``PeerLink.spill``."""
-        return await self._call(lender, lambda link: link.spill(request, deadline_s))
+        """See ``PeerLink.spill``. A lender that does not answer in time is suspect."""
+        try:
+            return await self._call(lender, lambda link: link.spill(request, deadline_s))
+        except PeerTimeoutError as error:
+            self._announce(
+                self._membership.address_of(lender),
+                self._membership.on_slow(lender, str(error), now=self._clock.now()),
+            )
+            raise
 
     async def fetch(self, lender: Lender, request: FetchRequest, deadline_s: float) -> FetchReply:
         """See ``PeerLink.fetch``."""
@@ -154,11 +166,14 @@ class Peers:
         """Turn silent peers suspect and dead when their time is up, for ever."""
         while True:
             self._watch_poke.clear()
-            self._announce(None, self._membership.tick(now=self._clock.now()))
+            now = self._clock.now()
+            self._announce(None, self._membership.tick(now=now))
             at = self._membership.next_tick()
-            await self._wait(
-                self._watch_poke, self._clock.now() + ALONE_PAUSE_S if at is None else at
-            )
+            wake_at = now + ALONE_PAUSE_S if at is None else at
+            await self._wait(self._watch_poke, wake_at)
+            stalled_s = self._clock.now() - max(wake_at, now)
+            if stalled_s > STALL_S:
+                self._membership.on_stall(stalled_s)
 
     async def _wait(self, poke: asyncio.Event, until: float) -> None:
         try:
@@ -220,6 +235,20 @@ class Peers:
             )
             self._tell_of_room(events)
         self._announce(None, events)
+
+    async def say_goodbye(self, limit_s: float) -> None:
+        """Tell lenders that this node leaves, so that they free its pages now and not when the
+        lease ends; whoever does not answer in ``limit_s`` finds out by itself.
+        """
+        incarnation = self._membership.hello().incarnation
+        calls = [
+            self._links[peer.address].heartbeat(
+                Heartbeat(lease=peer.lender.lease, incarnation=incarnation, leaving=True), limit_s
+            )
+            for peer in self._membership
+            if peer.state is PeerState.ALIVE and peer.lender is not None
+        ]
+        await asyncio.gather(*calls, return_exceptions=True)
 
     async def close(self) -> None:
         """Drop every connection, waiting for no peer; calls from now on find none."""

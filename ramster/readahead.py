@@ -43,7 +43,7 @@ class SequentialStreams:
 
 
 class ReadaheadBuffer:
-    """Compressed pages fetched ahead, by (where, key, generation), oldest out first.
+    """Compressed pages fetched ahead, by (key, generation), oldest out first.
 
     A page that changed meanwhile has another generation, so an entry can be useless but never
     wrong; the cache verifies it against the stub like any other blob when it is used.
@@ -51,7 +51,7 @@ class ReadaheadBuffer:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._blobs: OrderedDict[tuple[int, int, int], Blob] = OrderedDict()
+        self._blobs: OrderedDict[tuple[int, int], Blob] = OrderedDict()
         self._bytes = 0
         self.wasted = 0
         """Pages dropped unread."""
@@ -64,12 +64,12 @@ class ReadaheadBuffer:
         """Bytes of blobs held."""
         return self._bytes
 
-    def __contains__(self, name: tuple[int, int, int]) -> bool:
+    def __contains__(self, name: tuple[int, int]) -> bool:
         return name in self._blobs
 
-    def put(self, where: int, blob: Blob) -> None:
+    def put(self, blob: Blob) -> None:
         """Keep a page until it is asked for or newer ones need the space."""
-        name = (where, blob.key, blob.generation)
+        name = (blob.key, blob.generation)
         former = self._blobs.pop(name, None)
         if former is not None:
             self._bytes -= former.length
@@ -80,9 +80,9 @@ class ReadaheadBuffer:
             self._bytes -= dropped.length
             self.wasted += 1
 
-    def take(self, where: int, key: int, generation: int) -> Blob | None:
+    def take(self, key: int, generation: int) -> Blob | None:
         """Hand out a page, once."""
-        blob = self._blobs.pop((where, key, generation), None)
+        blob = self._blobs.pop((key, generation), None)
         if blob is not None:
             self._bytes -= blob.length
         return blob

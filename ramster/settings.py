@@ -11,6 +11,8 @@ twice changes nothing.
 from __future__ import annotations
 
 import enum
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +28,7 @@ from ramster.addresses import (
     parse_name,
     parse_nbd_url,
 )
+from ramster.limits import REPLICAS_MAX
 from ramster.quantities import (
     format_duration,
     format_size,
@@ -44,6 +47,8 @@ __all__ = [
     "MODE",
     "NAME",
     "NBD_URL",
+    "OPTIONAL_PATH",
+    "OPTIONAL_SIZE",
     "SHARE",
     "SIZE",
     "SWITCH",
@@ -82,6 +87,8 @@ class Kind(Generic[T]):
     render: Callable[[T], str]
     accepted: str
     metavar: str
+    separator: str = ","
+    """What is between the items of a list in the environment; a regular expression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +127,10 @@ class Setting:
         if not isinstance(value, list | tuple):
             raise ValueError(value)
         return tuple(self.kind.parse(item) for item in value)
+
+    def split(self, text: str) -> list[str]:
+        """The items of a list as it stands in the environment."""
+        return [item for part in re.split(self.kind.separator, text) if (item := part.strip())]
 
     def render(self, value: Any) -> str | list[str]:
         """What ``parse`` takes back."""
@@ -166,6 +177,20 @@ def _render_http(value: Address | None) -> str:
     return "off" if value is None else str(value)
 
 
+def _parse_path(value: object) -> str | None:
+    if value in ("none", None):
+        return None
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) < 4096:
+        raise ValueError(value)
+    return value
+
+
+def _parse_optional_size(value: object) -> int | None:
+    return None if value in ("none", None) else parse_size(value)
+
+
 def _parse_switch(value: object) -> bool:
     if value in ("on", "off"):
         return value == "on"
@@ -188,6 +213,18 @@ SIZE: Kind[int] = Kind(
     format_size,
     "whole bytes, or a number with K, M, G, T or KiB, MiB, GiB, TiB (powers of 1024)",
     "SIZE",
+)
+OPTIONAL_SIZE: Kind[int | None] = Kind(
+    _parse_optional_size,
+    lambda size: "none" if size is None else format_size(size),
+    f"{SIZE.accepted}; or none",
+    "SIZE|none",
+)
+OPTIONAL_PATH: Kind[str | None] = Kind(
+    _parse_path,
+    lambda path: "none" if path is None else path,
+    "a path of printable characters (./none for a file of that name), or none",
+    "FILE|none",
 )
 DURATION: Kind[float] = Kind(
     parse_duration, format_duration, "a time above 0 such as 2s, 500ms or 1.5min", "TIME"
@@ -221,6 +258,9 @@ NBD_URL: Kind[str] = Kind(
 EXPORT: Kind[ExportSpec] = Kind(
     parse_export,
     str,
-    f"NAME=SIZE, the name {_NAME_RULE}, the size a multiple of 4096 bytes",
-    "NAME=SIZE",
+    f"NAME=SIZE or NAME=SIZE,replicas=N, the name {_NAME_RULE}, the size a multiple of 4096 bytes, "
+    f"N from 1 to {REPLICAS_MAX}",
+    "NAME=SIZE[,replicas=N]",
+    # No export has so few bytes: this is what belongs to the item before.
+    separator=r",(?!\s*replicas=\d{1,3}\s*(?:,|$))",
 )

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ramster.counters import ClusterCounters
+from ramster.writeback import WritebackCounters
 
-__all__ = ["ClusterSnapshot", "ForeignSnapshot", "PeerSnapshot"]
+__all__ = ["ClusterSnapshot", "ForeignSnapshot", "PeerSnapshot", "WritebackSnapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,11 @@ class PeerSnapshot:
     heard_s: float
     """Seconds since its last sign of life."""
     rtt_s: float | None
+    wanted_bytes: int
+    """What it wants this node to take back."""
+    draining: bool
+    spill_window_bytes: int
+    """What may be on its way there at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,18 @@ class ForeignSnapshot:
     pages: int
     heard_s: float
     """Seconds since its last sign of life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritebackSnapshot:
+    """The write-back file."""
+
+    pages: int
+    """Pages in it, those included that are at lenders as well."""
+    bytes_used: int
+    """Of slots."""
+    bytes_max: int
+    counters: WritebackCounters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +83,15 @@ class ClusterSnapshot:
     pages_unreachable: int
     """Pages at lenders that are dead or refuse this node: lost unless they answer again."""
     pages_lost: int
-    """Pages at lenders that are gone: a get raises PageLostError until they are put or flushed."""
+    """Pages all of whose holders are gone: a get raises PageLostError until they are put or
+    flushed."""
+    pages_under_replicated: int
+    """Pages that have a copy and fewer than they should have."""
+    draining: bool
+    """This node hands over what it holds for others, and is about to stop."""
+    relocating: str
+    """What is being moved: evacuate, rebuild, repatriate; empty for nothing."""
+    writeback: WritebackSnapshot | None
     spill_bytes_in_flight: int
     writers_waiting: int
     flushes_pending: int

@@ -1,46 +1,40 @@
-"""Moving cold pages to lenders, in the background.
+"""Moving cold pages out, in the background: to lenders, or to the write-back file.
 
-Covers: when to spill, how many batches are on their way, and that every ticket ends exactly once
-whatever happens. Does not cover: which pages are cold (the cache), which lender
-(``placement.py``), what is sent when a copy is unwanted (``flusher.py``).
+Covers: when to spill, how many batches are on their way, where the copies of each page go, and
+that every ticket ends exactly once whatever happens. Does not cover: which pages are cold (the
+cache), which lenders (``placement.py``), one batch to one lender (``deliveries.py``), missing
+copies (``relocator.py``).
 
-A batch whose outcome is unknown (no answer in time, connection lost, an answer that makes no
-sense) is kept at home, its epoch is ended and its pages are flushed at the lender: the late batch
-is refused there, or what it left is removed. One that a lender accepted before it was found to be
-gone stays home as well.
+A batch goes to as many lenders at once as its pages want copies. With fewer lenders the
+write-back file makes up for the missing ones, if there is one; else pages leave with fewer copies
+(``replicas_min`` at least), which are made good later. With no lender at all they go to the file
+alone. A page stays home unless enough copies of it were taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
+from array import array
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from ramster.cluster_config import SPILL_AUTO, SPILL_NOWHERE, ClusterConfig
 from ramster.counters import ClusterCounters
-from ramster.errors import (
-    BadMessageError,
-    PeerError,
-    PeerTimeoutError,
-    PeerUnreachableError,
-    UnknownLeaseError,
-)
+from ramster.deliveries import Deliveries
 from ramster.flusher import Flusher
 from ramster.lenders import Lender, LenderTable
 from ramster.limits import SPILL_PAGES_MAX
 from ramster.membership import Membership
-from ramster.peers import Peers
-from ramster.placement import Candidate, choose_lender
-from ramster.tasks import SupervisedTasks
-from ramster.transport import SpillReply, SpillRequest
-from zcache import PAGE_SIZE, AdoptStatus, CacheContract, PoolKind, SpillTicket
+from ramster.placement import Candidate, choose_lenders
+from ramster.replication import Replication
+from ramster.spill_parts import Part, cut, select_rows, words_of
+from ramster.tasks import SupervisedTasks, together
+from ramster.writeback import Writeback
+from zcache import PAGE_SIZE, CacheContract, PoolKind, SpillTicket, place_of
 
-__all__ = ["Spiller"]
-
-log = logging.getLogger(__name__)
+__all__ = ["ROOM_BYTES_MIN", "Spiller"]
 
 ROOM_BYTES_MIN = 4 * PAGE_SIZE
 """A lender with less room is not worth a message."""
@@ -51,17 +45,14 @@ COMPACT_FRAMES_MAX = 8
 FRAMES_OWED_MAX = 256
 """Compaction that is remembered while spilling goes on."""
 
-_ACCEPTED = bytes(1 if status == AdoptStatus.STORED else 0 for status in range(256))
-
 
 @dataclass(slots=True)
 class _Batch:
-    """A ticket on its way to a lender."""
+    """A ticket on its way."""
 
     ticket: SpillTicket
-    lender: Lender
-    epoch: int
     size: int
+    parts: list[Part]
     task: asyncio.Task[None] | None = None
 
 
@@ -78,9 +69,11 @@ class Spiller:
         cache: CacheContract,
         config: ClusterConfig,
         membership: Membership,
+        replication: Replication,
         table: LenderTable,
-        peers: Peers,
+        deliveries: Deliveries,
         flusher: Flusher,
+        writeback: Writeback | None,
         random: Random,
         counters: ClusterCounters,
         tasks: SupervisedTasks,
@@ -91,9 +84,11 @@ class Spiller:
         self._cache = cache
         self._config = config
         self._membership = membership
+        self._replication = replication
         self._table = table
-        self._peers = peers
+        self._deliveries = deliveries
         self._flusher = flusher
+        self._writeback = writeback
         self._random = random
         self._counters = counters
         self._tasks = tasks
@@ -107,18 +102,23 @@ class Spiller:
         """Held over each piece of work and the pass of the event loop after it: replies that come
         together do not hold up others together."""
         self._batches: dict[int, _Batch] = {}
-        self._numbers = itertools.count(1)
         self._bytes_in_flight = 0
         self._exhausted = False
         """The last look found no page to spill; cleared when there may be one again: by a put that
         stored something, and when a batch ends."""
+        self._held_up = False
+        """The last look found lenders with room whose windows are full; something is on its way
+        to them.
+        """
+        self._passed_over = 0
+        """Pages of the last tickets, one after the other, for which there are too few places."""
         self._frames_owed = 0
         """Frames that should have become free by what left, and are held by what is left."""
         self._stopped = False
 
     @property
     def bytes_in_flight(self) -> int:
-        """Bytes of blobs in batches on their way."""
+        """Bytes of blobs in batches on their way; a batch with several copies counts once."""
         return self._bytes_in_flight
 
     def poke(self) -> bool:
@@ -137,21 +137,36 @@ class Spiller:
 
     def may_make_room(self) -> bool:
         """Whether a writer has a reason to wait: a batch is on its way, or one can be sent."""
-        if self._batches:
+        if self._batches or self._held_up:
             return True
         if self._exhausted or self.target == SPILL_NOWHERE:
             return False
-        return self._choose() is not None or self._membership.may_gain_room()
+        return self._can_send() or self._membership.may_gain_room()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether pages should leave and cannot."""
+        return (
+            not self._batches
+            and self._needed()
+            and (self._exhausted or self.target == SPILL_NOWHERE or not self._can_send())
+        )
 
     def why_not(self) -> str:
         """Why no room will be made, for people."""
         if self.target == SPILL_NOWHERE:
             return "spilling is switched off"
-        if self._choose() is not None:
-            return "no page is left that could go to a peer"
+        if self._can_send():
+            return "no page is left that could go to a peer with the copies it wants"
+        if self._writeback is not None:
+            return "no peer that answers has room, nor has the write-back file"
         if self.target == SPILL_AUTO:
             return "no peer that answers has room"
         return f"the spill target {self.target} does not answer or has no room"
+
+    def delivery_ended(self) -> None:
+        """A lender may have another batch now."""
+        self._settled.set()
 
     async def run(self) -> None:
         """Spill when needed, for ever."""
@@ -194,6 +209,7 @@ class Spiller:
         full = self._config.spill_bytes_in_flight_max - self._config.spill_batch_bytes
         while not self._stopped:
             self._settled.clear()
+            self._held_up = False
             async with self._turn:
                 wanted = self._wanted_bytes()
                 progress = wanted > 0 and self._step(wanted, full)
@@ -201,7 +217,7 @@ class Spiller:
                     await asyncio.sleep(0)
             if progress:
                 continue
-            if self._batches:
+            if self._batches or self._held_up:
                 await self._settled.wait()
             elif wanted <= 0:
                 return
@@ -225,21 +241,35 @@ class Spiller:
             self._on_progress()
         return freed > 0
 
-    # -- one batch
-    # -----------------------------------------------------------------------------------
+    # -- where to
+    # ------------------------------------------------------------------------------------------
 
-    def _choose(self) -> Candidate | None:
+    def _choose(self, copies: int, *, paced: bool) -> list[Candidate]:
+        """Lenders with room; ``paced``: only those whose window admits another batch."""
         backlog_max = self._config.flush_queue_pages_max
+        pacer, size = self._deliveries.pacer, self._config.spill_batch_bytes
         candidates = [
             peer
             for peer in self._membership.candidates()
             if self._flusher.backlog(peer.lender) < backlog_max
+            and (not paced or pacer.admits(peer.lender, size))
         ]
-        return choose_lender(candidates, self.target, ROOM_BYTES_MIN, self._random)
+        return choose_lenders(candidates, self.target, ROOM_BYTES_MIN, copies, self._random)
 
-    def _begin(self, size: int) -> SpillTicket | None:
+    def _file_has_room(self) -> bool:
+        return (
+            self._writeback is not None
+            and self.target != SPILL_NOWHERE
+            and self._writeback.has_room(ROOM_BYTES_MIN)
+        )
+
+    def _can_send(self) -> bool:
+        """Whether a batch could leave now. A file takes persistent pages only."""
+        return self._file_has_room() or len(self._choose(1, paced=False)) > 0
+
+    def _begin(self, size: int, *, to_peers: bool) -> SpillTicket | None:
         kinds = [PoolKind.PERSISTENT]
-        if self._config.spill_ephemeral:
+        if self._config.spill_ephemeral and to_peers:
             kinds.append(PoolKind.EPHEMERAL)
         for kind in kinds:
             ticket = self._cache.begin_spill(size, kind=kind, pages_max=SPILL_PAGES_MAX)
@@ -248,99 +278,135 @@ class Spiller:
         return None
 
     def _send_one(self, wanted: int) -> bool:
-        """Start one batch; False if there is no lender for it or no page to send."""
-        chosen = self._choose()
-        if chosen is None:
+        """Start one batch; False if there is no place for it or no page to send."""
+        copies = self._replication.most
+        chosen = self._choose(copies, paced=True)
+        short = len(chosen) < copies
+        self._held_up = short and len(self._choose(copies, paced=False)) > len(chosen)
+        if self._held_up:
+            return False  # one more will take it when what is on its way there has ended
+        file = self._file_has_room()
+        if not chosen and not file:
             return False
-        size = min(max(wanted, ROOM_BYTES_MIN), self._config.spill_batch_bytes, chosen.room_bytes)
-        ticket = self._begin(size)
+        size = min(max(wanted, ROOM_BYTES_MIN), self._config.spill_batch_bytes)
+        if chosen:
+            size = min(size, *(peer.room_bytes for peer in chosen))
+        ticket = self._begin(size, to_peers=bool(chosen))
         if ticket is None:
             self._exhausted = True
             return False
         self._exhausted = False
-        lender = chosen.lender
-        batch = _Batch(ticket, lender, self._table.epoch(lender), len(ticket.blobs.payload))
+        lenders = tuple(peer.lender for peer in chosen)
+        parts = list(self._parts(ticket, lenders, file=file))
+        if not any(part.lenders or part.disk for part in parts):
+            return self._pass_over(ticket)
+        self._passed_over = 0
+        batch = _Batch(ticket, memoryview(ticket.blobs.payload).nbytes, parts)
         self._batches[ticket.ticket_id] = batch
         self._bytes_in_flight += batch.size
-        self._membership.reserve(lender, batch.size)
-        batch.task = self._tasks.spawn(self._deliver(batch), f"spill to {lender.node}")
+        batch.task = self._tasks.spawn(self._deliver(batch), f"spill {ticket.ticket_id}")
         return True
 
-    async def _deliver(self, batch: _Batch) -> None:
-        counters, lender, ticket = self._counters, batch.lender, batch.ticket
-        request = SpillRequest(
-            lease=lender.lease,
-            epoch=batch.epoch,
-            batch=next(self._numbers),
-            kind=ticket.kind,
-            blobs=ticket.blobs,
-        )
-        try:
-            reply = await self._peers.spill(lender, request, self._config.call_deadline_s)
-            async with self._turn:
-                self._settle(batch, reply)
-                await asyncio.sleep(0)
-        except UnknownLeaseError:
-            counters.spills_unknown_lease += 1
-            self._keep_home(batch)
-        except PeerTimeoutError:
-            counters.spills_timed_out += 1
-            self._keep_home(batch, outcome_unknown=True)
-        except PeerUnreachableError:
-            counters.spills_unreachable += 1
-            self._keep_home(batch, outcome_unknown=True)
-        except PeerError as error:
-            log.warning("spill to %s: %s", lender.node, error)
-            counters.spills_bad_answer += 1
-            self._membership.on_room(lender, 0)
-            self._keep_home(batch, outcome_unknown=True)
-        finally:
-            if ticket.ticket_id in self._batches:  # cancelled
-                self._keep_home(batch, outcome_unknown=True)
+    def _pass_over(self, ticket: SpillTicket) -> bool:
+        """A ticket of pages that want more copies than there are places for: others may want
+        fewer. False once all were passed over.
+        """
+        self._cache.cancel_spill(ticket, warm=True)
+        self._passed_over += len(ticket.blobs)
+        self._exhausted = self._passed_over >= self._cache.stats().pages_local
+        if self._exhausted:
+            self._passed_over = 0
+        return not self._exhausted
 
-    def _settle(self, batch: _Batch, reply: SpillReply) -> None:
-        """A lender answered. Raises BadMessageError, with the ticket still open."""
-        lender, ticket, counters = batch.lender, batch.ticket, self._counters
-        pages = len(ticket.blobs)
-        if len(reply.statuses) != pages:
-            raise BadMessageError(f"{len(reply.statuses)} statuses for {pages} pages")
-        if self._membership.address_of(lender) is None:
-            counters.spills_overtaken += 1
-            self._keep_home(batch)
-            return
-        accepted = reply.statuses.translate(_ACCEPTED)
-        taken = accepted.count(1)
+    def _parts(self, ticket: SpillTicket, lenders: tuple[Lender, ...], *, file: bool) -> list[Part]:
+        """The ticket's rows with their holders; none for those that want more than there are."""
+        replication = self._replication
+        parts = cut(ticket, lambda pool: replication.copies(pool, ticket.kind))
+        for part in parts:
+            part.lenders = lenders[: part.copies]
+            part.disk = (
+                file
+                and ticket.kind is PoolKind.PERSISTENT
+                and (self._config.writeback_safety or len(part.lenders) < part.copies)
+            )
+            if not part.disk and len(part.lenders) < replication.least(part.copies):
+                part.lenders = ()
+        return parts
+
+    # -- one batch
+    # -----------------------------------------------------------------------------------
+
+    async def _deliver(self, batch: _Batch) -> None:
+        try:
+            await together([self._send(batch.ticket, part) for part in batch.parts])
+            async with self._turn:
+                self._settle(batch)
+                await asyncio.sleep(0)
+        finally:
+            if batch.ticket.ticket_id in self._batches:  # cancelled
+                self._keep_home(batch)
+
+    async def _send(self, ticket: SpillTicket, part: Part) -> None:
+        """Give a part to all its holders at once."""
+
+        async def store() -> None:
+            part.stored = await self._deliveries.store(part.blobs)
+
+        async def send(number: int, lender: Lender) -> None:
+            part.answers[number] = await self._deliveries.send(lender, ticket.kind, part.blobs)
+
+        part.stored = nowhere = bytes(len(part.blobs))
+        part.answers = [nowhere] * len(part.lenders)
+        calls = [send(number, lender) for number, lender in enumerate(part.lenders)]
+        await together([*calls, store()] if part.disk else calls)
+
+    def _settle(self, batch: _Batch) -> None:
+        """All holders answered."""
+        ticket = batch.ticket
         self._forget(batch)
         low = self._cache.config.low_watermark
         before = self._excess(low)
-        self._cache.finish_spill(ticket, self._table.where((lender,), ticket.kind), accepted)
+        wheres = array("Q", bytes(8 * len(ticket.blobs)))
+        for part in batch.parts:
+            words = self._words(ticket.kind, part)
+            if len(batch.parts) == 1:
+                wheres = words
+            else:
+                for row, word in zip(part.rows, words, strict=True):
+                    wheres[row] = word
+        self._counters.pages_spilled_short += self._short(wheres)
+        if wheres.count(wheres[0]) == len(wheres) and wheres[0]:
+            self._cache.finish_spill(ticket, wheres[0])
+        else:
+            self._cache.finish_spill(ticket, wheres, bytes(map(bool, wheres)))
         self._flusher.drain()
-        if taken:
-            counters.spills += 1
-            counters.spill_pages += taken
-            counters.spill_bytes += sum(
-                length for length, took in zip(ticket.blobs.lengths, accepted, strict=True) if took
-            )
-        counters.spill_pages_refused += pages - taken
-        # A lender that refuses pages has no room, whatever it says, until its next heartbeat.
-        # A stale page says nothing of room: a later page with its key overtook it on the way.
-        willing = taken + reply.statuses.count(AdoptStatus.STALE) == pages
-        self._membership.on_room(lender, reply.room_bytes if willing else 0)
         # Pages leave holes; a frame is free only when all of its zspage is.
         owed = batch.size // 2 - (before - self._excess(low))
         self._frames_owed = min(FRAMES_OWED_MAX, self._frames_owed + max(0, owed // PAGE_SIZE))
         self._tell()
 
-    def _keep_home(self, batch: _Batch, *, outcome_unknown: bool = False) -> None:
-        """End a ticket with nothing gone; if it may have arrived, see to it that nothing is left
-        there.
-        """
+    def _words(self, kind: PoolKind, part: Part) -> array[int]:
+        """The words of a part's pages; copies that count for nothing are flushed."""
+        least = self._replication.least(part.copies)
+        words, in_vain = words_of(part, kind, self._table, self._membership.exists, least)
+        for lender, rows in in_vain.items():
+            few = select_rows(part.blobs, rows)
+            self._flusher.flush_batch(lender, kind, few.keys, few.generations)
+        return words
+
+    def _short(self, wheres: array[int]) -> int:
+        """Pages that left with fewer copies than they should have."""
+        short = 0
+        for word, pages in Counter(wheres).items():
+            place = self._table.place(place_of(word)) if word else None
+            if place is not None and not place.disk and len(place.lenders) < place.copies:
+                short += pages
+        return short
+
+    def _keep_home(self, batch: _Batch) -> None:
+        """End a ticket with nothing gone."""
         self._forget(batch)
         self._cache.cancel_spill(batch.ticket)
-        lender, blobs = batch.lender, batch.ticket.blobs
-        if outcome_unknown and self._membership.address_of(lender) is not None:
-            self._table.end_epoch(lender, batch.epoch)
-            self._flusher.flush_batch(lender, batch.ticket.kind, blobs.keys, blobs.generations)
         self._flusher.drain()
         self._tell()
 
@@ -348,7 +414,6 @@ class Spiller:
         del self._batches[batch.ticket.ticket_id]
         self._exhausted = False
         self._bytes_in_flight -= batch.size
-        self._membership.reserve(batch.lender, -batch.size)
 
     def _tell(self) -> None:
         self._on_progress()  # writers first: what they store decides whether more should leave

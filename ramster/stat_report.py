@@ -18,6 +18,8 @@ __all__ = ["render", "table"]
 def render(figures: Figures) -> str:
     """The page; its lines fit 100 columns unless names are long."""
     sections = [_head(figures), _memory(figures), _pages(figures), _traffic(figures)]
+    if figures["writeback"] is not None:
+        sections.append(_writeback(figures["writeback"]))
     if figures["mode"] == "ramster":
         sections += [_peers(figures["peers"]), _owners(figures["owners"])]
     if figures["nbd"] is not None:
@@ -57,7 +59,7 @@ def _memory(figures: Figures) -> str:
     ratio = f" ({figures['ratio']:.2f} : 1)" if figures["ratio"] else ""
     lines = [
         f"  stored   {show_size(sizes['logical'])} of pages: {show_size(here)} here, "
-        f"{show_size(away)} at peers",
+        f"{show_size(away)} {_elsewhere(figures)}",
         f"  here     {show_size(here)} -> {show_size(sizes['compressed_here'])} compressed{ratio}",
         f"  frames   {show_size(pool['used_bytes'])} of {show_size(pool['limit_bytes'])} "
         f"({_percent(pool['used_bytes'], pool['limit_bytes'])}), "
@@ -75,11 +77,30 @@ def _memory(figures: Figures) -> str:
 def _pages(figures: Figures) -> str:
     pages = figures["pages"]
     keys = ["local", "same_filled", "in_transit", "away", "unreachable", "lost", "foreign"]
-    return "pages\n" + table(
-        ["here", "same-filled", "in transit", "at peers", "unreachable", "lost", "foreign"],
+    away = _elsewhere(figures)
+    lines = table(
+        ["here", "same-filled", "in transit", away, "unreachable", "lost", "foreign"],
         [[_count(pages[key]) for key in keys]],
         left=0,
     )
+    if pages["under_replicated"]:
+        lines += f"\n  {_count(pages['under_replicated'])} have fewer copies than they should have"
+    moving = figures["cluster"] and _MOVES.get(figures["cluster"]["relocating"])
+    return "pages\n" + lines + (f"\n  {moving}" if moving else "")
+
+
+_MOVES = {
+    "evacuate": "leaving peers that drain or want room",
+    "rebuild": "lost copies are being made again",
+    "repatriate": "coming home, as there is room",
+}
+
+
+def _elsewhere(figures: Figures) -> str:
+    """Where pages are that are not here."""
+    if figures["writeback"] is None:
+        return "at peers"
+    return "in the file" if figures["mode"] == "zcache" else "away"
 
 
 def _traffic(figures: Figures) -> str:
@@ -90,12 +111,13 @@ def _traffic(figures: Figures) -> str:
         refused = f"found no room at once ({_count(cluster['puts_waited'])} writes waited)"
     lines = [
         f"  gets     {_count(cache['gets'])}: {_count(cache['get_hits'])} here, "
-        f"{_count(cache['gets_away'])} at peers, {_count(cache['get_misses'])} missed"
+        f"{_count(cache['gets_away'])} {_elsewhere(figures)}, "
+        f"{_count(cache['get_misses'])} missed"
         f" ({_percent(found, cache['gets'])} found), {_count(cache['gets_corrupt'])} corrupt",
         f"  puts     {_count(cache['puts'])}: {_count(cache['puts_stored'])} stored, "
         f"{_count(cache['puts_refused_full'])} {refused}",
     ]
-    if cluster is not None:
+    if figures["mode"] == "ramster" and cluster is not None:
         failed = cluster["spills_timed_out"] + cluster["spills_unreachable"]
         lines += [
             f"  spilled  {_count(cluster['spill_pages'])} pages, "
@@ -108,6 +130,19 @@ def _traffic(figures: Figures) -> str:
     return "traffic since the start\n" + "\n".join(lines)
 
 
+def _writeback(file: dict[str, Any]) -> str:
+    errors = file["write_errors"] + file["read_errors"]
+    refused = file["refused_full"] + file["refused_busy"]
+    lines = [
+        f"  {_count(file['pages'])} pages in {show_size(file['used_bytes'])} of "
+        f"{show_size(file['limit_bytes'])}; {_count(file['pages_written'])} written, "
+        f"{_count(file['pages_read'])} read"
+    ]
+    if errors or refused:
+        lines.append(f"  {_count(refused)} pages refused, {_count(errors)} errors of the disk")
+    return "write-back file\n" + "\n".join(lines)
+
+
 def _peers(peers: list[dict[str, Any]]) -> str:
     if not peers:
         return "peers: none configured"
@@ -115,7 +150,7 @@ def _peers(peers: list[dict[str, Any]]) -> str:
         [
             peer["node"] or "?",
             peer["address"],
-            peer["state"],
+            "draining" if peer["draining"] and peer["state"] == "alive" else peer["state"],
             show_size(peer["room_bytes"]),
             _count(peer["pages_away"]),
             "-" if peer["rtt_s"] is None else f"{peer['rtt_s'] * 1000:.1f} ms",

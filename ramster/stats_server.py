@@ -49,7 +49,8 @@ class _Answer(NamedTuple):
 class StatsServer:
     """Serves figures that ``request_figures`` promises; it is called on this server's thread.
 
-    ``state``: what the node does now; "serving" makes /healthz answer 200, anything else 503.
+    ``state``: what the node does now; "serving" makes /healthz answer 200 and "ok", "draining" 200
+    and that word, for it serves its programs; anything else 503.
     """
 
     def __init__(
@@ -159,8 +160,9 @@ class StatsServer:
         path = target.partition("?")[0]
         if path not in ("/healthz", "/stats", "/metrics"):
             return method, _plain(HTTPStatus.NOT_FOUND, "try /healthz, /stats or /metrics")
-        if path == "/healthz" and self._state() != "serving":
-            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, self._state())
+        state = self._state()
+        if path == "/healthz" and state not in ("serving", "draining"):
+            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, state)
         try:
             async with asyncio.timeout(NODE_TIMEOUT_S):
                 figures = await asyncio.wrap_future(self._request_figures())
@@ -171,7 +173,7 @@ class StatsServer:
 
 def _show(path: str, figures: Figures, accept: str) -> _Answer:
     if path == "/healthz":
-        return _plain(HTTPStatus.OK, "ok")
+        return _plain(HTTPStatus.OK, "draining" if figures["state"] == "draining" else "ok")
     if path == "/stats":
         body = json.dumps(figures, indent=2).encode() + b"\n"
         return _Answer(HTTPStatus.OK, body, "application/json")

@@ -10,7 +10,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from ramster.errors import PageLostError, StoreClosedError, StoreFullError
+from ramster.errors import (
+    ConfigurationError,
+    PageLostError,
+    StoreClosedError,
+    StoreFullError,
+)
+from ramster.limits import REPLICAS_MAX
 from ramster.removal import remove_object, remove_pool, remove_range
 from ramster.room import BATCH_PAGES_MAX, RoomQueue, pending_puts
 from zcache import (
@@ -38,8 +44,12 @@ class PageStore(Protocol):
     def cache(self) -> CacheContract:
         """The node's own cache, for figures."""
 
-    def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
-        """See ``CacheContract.create_pool``."""
+    def create_pool(
+        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+    ) -> int:
+        """See ``CacheContract.create_pool``. ``replicas``: copies of each page that leaves for
+        peers (None: as configured); without peers none leaves. Raises ConfigurationError.
+        """
 
     async def destroy_pool(self, pool_id: int) -> int:
         """See ``CacheContract.destroy_pool``; copies at peers are flushed."""
@@ -140,9 +150,13 @@ class LocalStore:
         """See ``PageStore``."""
         return self._cache
 
-    def create_pool(self, kind: PoolKind, *, exclusive_gets: bool = False) -> int:
+    def create_pool(
+        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+    ) -> int:
         """See ``PageStore``."""
         self._check_open()
+        if replicas is not None and not 1 <= replicas <= REPLICAS_MAX:
+            raise ConfigurationError("replicas", replicas, "create_pool", f"1 to {REPLICAS_MAX}")
         return self._cache.create_pool(kind, exclusive_gets=exclusive_gets)
 
     async def destroy_pool(self, pool_id: int) -> int:

@@ -1,19 +1,27 @@
 """Background tasks whose end by an error is noticed.
 
-Covers: starting, counting out and ending the tasks of one owner. Does not cover: what to do about a
-failure (``node.py`` stops with its reason).
+Covers: starting, counting out and ending the tasks of one owner; calls side by side. Does not
+cover: what to do about a failure (``node.py`` stops with its reason).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
-__all__ = ["SupervisedTasks"]
+__all__ = ["SupervisedTasks", "together"]
 
 log = logging.getLogger(__name__)
+
+
+async def together(calls: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run calls side by side; a single one without a task of its own."""
+    if len(calls) == 1:
+        await calls[0]
+    else:
+        await asyncio.gather(*calls)
 
 
 class SupervisedTasks:

@@ -2,8 +2,9 @@
 
 Covers: signals, the log, exit codes. Does not cover: what a node is (``node.py``).
 
-The first SIGTERM or SIGINT stops the node, exit code 0. A second one ends the process at once,
-without waiting for anything, exit code 128 + the signal's number.
+The first SIGTERM or SIGINT lets a node with peers hand over what it holds for others (at most as
+long as ``drain_timeout``) and stops it, exit code 0. A second one ends the process at once, without
+waiting for anything, exit code 128 + the signal's number.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+from typing import Any
 
 from ramster.config import Mode, NodeConfig
 from ramster.config_flags import add_config_flags, config_from
@@ -36,7 +38,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    config = config_from(arguments).config
+    loaded = config_from(arguments)
+    config = loaded.config
     set_up_logging(config.log_level)
     if config.export and not config.nbd:
         _log.warning("exports without an NBD address (--nbd): nobody can reach them")
@@ -45,8 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(_serve(config))
     except (OSError, ConfigurationError) as error:
-        # An address that cannot be listened on: nothing is wrong with how it is written.
+        # An address that cannot be listened on, or a file that cannot be used: nothing is wrong
+        # with how it is written.
         reason = (isinstance(error, OSError) and error.strerror) or error
+        if isinstance(error, ConfigurationError):
+            error.source = loaded.sources.get(error.key, error.source)
         print(f"ramster serve: {reason}", file=sys.stderr)
         return 1
 
@@ -67,6 +73,8 @@ async def _serve(config: NodeConfig) -> int:
         _log.info("ready %s", _summary(config, node))
         stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(node.failed())
         await asyncio.wait([stopped, failed], return_when=asyncio.FIRST_COMPLETED)
+        if not failed.done() and config.drain_timeout > 0:
+            await _drain(node, config.drain_timeout, failed)
         failure = failed.result() if failed.done() else None
         for wait in (stopped, failed):
             wait.cancel()
@@ -75,6 +83,26 @@ async def _serve(config: NodeConfig) -> int:
         return 1
     _log.info("stopped")
     return 0
+
+
+async def _drain(node: Node, limit_s: float, failed: asyncio.Task[BaseException]) -> None:
+    """Hand over what the node holds for others, and say how it goes; ends early with the node."""
+    draining = asyncio.create_task(node.drain(limit_s))
+    ends: list[asyncio.Task[Any]] = [draining, failed]
+    while not (await asyncio.wait(ends, timeout=1.0, return_when=asyncio.FIRST_COMPLETED))[0]:
+        _log.info("draining: %d pages of others left", node.figures()["pages"]["foreign"])
+    if not draining.done():
+        draining.cancel()
+        return
+    report = draining.result()
+    if report is not None and (report.handed_over or report.left):
+        _log.log(
+            logging.WARNING if report.left else logging.INFO,
+            "drained in %.1f s: %d pages handed over, %d left behind",
+            report.took_s,
+            report.handed_over,
+            report.left,
+        )
 
 
 def _summary(config: NodeConfig, node: Node) -> str:

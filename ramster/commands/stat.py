@@ -13,7 +13,7 @@ from ramster.errors import ConfigurationError
 from ramster.stat_report import render
 from ramster.stats_client import StatsError, fetch_figures
 
-__all__ = ["add_flags", "run"]
+__all__ = ["add_flags", "configured_url", "run"]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fetch and print; exit code 1 when there is no answer."""
     try:
-        url = _configured_url(arguments.config) if arguments.url is None else arguments.url
+        url = configured_url(arguments.config, "--url") if arguments.url is None else arguments.url
         figures = fetch_figures(url)
     except StatsError as error:
         print(f"ramster stat: {error}", file=sys.stderr)
@@ -39,13 +39,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _configured_url(file: str | None) -> str:
+def configured_url(file: str | None, otherwise: str) -> str:
+    """Where the settings say that the node on this machine serves its figures.
+
+    ``otherwise``: how to name a place, for the error of a node that serves none.
+    """
     loaded = load_config({}, os.environ, file)
     address = loaded.config.http
     if address is None:
         source = loaded.sources["http"]
         raise ConfigurationError(
-            "http", "off", source, "--url, for a node that serves no figures here"
+            "http", "off", source, f"{otherwise}, for a node that serves no figures here"
         )
     # What listens on every address is reached on the loopback one.
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}

@@ -99,15 +99,27 @@ def test_what_is_no_nbd_address_is_refused(text: object) -> None:
         parse_nbd_url(text)
 
 
-@given(NAMES, st.integers(1, 2**50))
-def test_an_export_survives_being_written_and_read(name: str, pages: int) -> None:
-    spec = ExportSpec(name, pages * 4096)
+@given(NAMES, st.integers(1, 2**50), st.none() | st.integers(1, 8))
+def test_an_export_survives_being_written_and_read(
+    name: str, pages: int, replicas: int | None
+) -> None:
+    spec = ExportSpec(name, pages * 4096, replicas)
     assert parse_export(str(spec)) == spec
     assert parse_export(spec) == spec
 
 
+def test_an_export_may_say_how_many_copies_its_pages_have() -> None:
+    assert parse_export("disk=1M, replicas=2") == ExportSpec("disk", 2**20, 2)
+    assert str(ExportSpec("disk", 2**20, 2)) == "disk=1MiB,replicas=2"
+
+
 @pytest.mark.parametrize(
-    "text", ["disk", "=1M", "disk=", "disk=0", "disk=100", "a/b=1M", "a,b=1M", 1]
+    "text",
+    [
+        *("disk", "=1M", "disk=", "disk=0", "disk=100", "a/b=1M", "a,b=1M", 1, ("a", 4096, 1, 1)),
+        *("a=1M,", "a=1M,2", "a=1M,replicas", "a=1M,replicas=", "a=1M,replicas=0"),
+        *("a=1M,replicas=9", "a=1M,replicas=x", "a=1M,copies=2", "a=1M,replicas=2,replicas=2"),
+    ],
 )
 def test_what_is_no_export_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match=r".*"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -231,5 +232,143 @@ def test_lost_pages_are_shown_until_they_are_written_again() -> None:
             assert a.counters.pages_lost == 1
             await a.store.flush_object(pool, 1)
             assert a.cluster.snapshot().pages_lost == 0
+
+    run(main())
+
+
+# -- leaving
+# ---------------------------------------------------------------------------------------------
+
+
+def several(**knobs: Any) -> FakeCluster:
+    common = {"pool_bytes": 4 * MIB, "repatriate_bytes_per_s": 0, "replicas": 2}
+    own = {"pool_bytes": MIB} | knobs.pop("only_a", {})
+    return FakeCluster("a b c", only_a=own, **(common | knobs))
+
+
+async def spilled(cluster: FakeCluster) -> int:
+    a = cluster["a"]
+    pool = a.pool()
+    await fill(a, pool, 600)
+    await until(lambda: a.away > 0 and cluster.accounts_agree())
+    return pool
+
+
+def test_a_goodbye_frees_what_a_node_has_at_its_lenders_at_once() -> None:
+    async def main() -> None:
+        async with several() as cluster:
+            a, b, c = (cluster[name] for name in "abc")
+            await spilled(cluster)
+            assert b.foreign == c.foreign > 0
+            await a.stop(goodbye_s=1.0)
+            await until(lambda: b.foreign == c.foreign == 0, within_s=0.1)
+            assert b.counters.leases_left == 1
+            assert b.counters.leases_expired == 0
+            cluster.verify()
+
+    run(main())
+
+
+@pytest.mark.parametrize("goodbye_s", [0.0, 0.5])
+def test_a_goodbye_to_silent_lenders_takes_no_longer_than_its_bound(goodbye_s: float) -> None:
+    """R10: a node never needs a peer to shut down."""
+
+    async def main() -> None:
+        async with several() as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            await spilled(cluster)
+            cluster.network.cut("a", "b")
+            cluster.network.cut("a", "c")
+            began = loop.time()
+            await a.stop(goodbye_s=goodbye_s)
+            assert loop.time() - began == pytest.approx(goodbye_s, abs=0.001)
+            assert cluster["b"].foreign > 0, "until the lease ends"
+
+    run(main())
+
+
+def test_a_goodbye_with_batches_and_flushes_under_way_leaves_nothing_at_lenders() -> None:
+    async def main() -> None:
+        async with several() as cluster:
+            a, b, c = (cluster[name] for name in "abc")
+            pool = await spilled(cluster)
+            cluster.network.delay_s = (0.01, 0.05)
+            await fill(a, pool, 100, first=600)
+            await a.store.flush_range(pool, 1, 0, 50)
+            assert a.cluster.snapshot().spill_bytes_in_flight > 0
+            await a.stop(goodbye_s=1.0)
+            await until(lambda: b.foreign == c.foreign == 0, within_s=1.0)
+            await cluster.network.settle()
+            assert b.foreign == c.foreign == 0
+
+    run(main())
+
+
+def test_stopping_closes_the_write_back_file_and_waits_for_no_hung_disk() -> None:
+    async def main() -> None:
+        async with several(writeback_safety=True, only_a={"writeback_bytes": 8 * MIB}) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            await spilled(cluster)
+            a.disk.hang()
+            await fill(a, a.pool(), 100)
+            began = loop.time()
+            await a.stop(goodbye_s=0.5)
+            assert loop.time() - began <= 2.5
+            assert a.disk.closed
+            a.cache.verify()
+
+    run(main())
+
+
+def test_the_snapshot_tells_of_the_file_the_windows_and_what_is_wanted() -> None:
+    async def main() -> None:
+        async with several(writeback_safety=True, only_a={"writeback_bytes": 8 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            await spilled(cluster)
+            view = a.cluster.snapshot()
+            assert view.writeback is not None
+            assert view.writeback.pages == view.pages_away > 0
+            assert 0 < view.writeback.bytes_used <= view.writeback.bytes_max == 8 * MIB
+            assert view.writeback.counters.pages_written == view.writeback.pages
+            assert not view.draining
+            assert b.cluster.snapshot().writeback is None
+            assert a.peer("b").spill_window_bytes == a.cluster.config.spill_bytes_in_flight_max
+            cluster.network.cut("b", "c")
+            drain = asyncio.create_task(b.cluster.drain(5.0))
+            await until(lambda: a.peer("b").draining, within_s=1.1)
+            assert b.cluster.snapshot().draining
+            assert (await drain).left == 0
+            await until(lambda: a.peer("b").wanted_bytes == 0, within_s=0.3)
+
+    run(main())
+
+
+def test_lost_unreachable_and_under_replicated_pages_are_told_apart() -> None:
+    async def main() -> None:
+        async with several(rebuild_bytes_per_s=4096) as cluster:
+            a = cluster["a"]
+            await spilled(cluster)
+            away = a.away
+
+            def view() -> tuple[int, int, int]:
+                now = a.cluster.snapshot()
+                return now.pages_under_replicated, now.pages_unreachable, now.pages_lost
+
+            assert view() == (0, 0, 0)
+            cluster.network.cut("a", "b")
+            await until(lambda: a.peer("b").state == "dead")
+            assert view() == (away, 0, 0)
+            cluster.network.cut("a", "c")
+            await until(lambda: a.peer("c").state == "dead")
+            assert view() == (0, away, 0)
+            cluster.network.heal()
+            await until(cluster.all_alive)
+            await until(lambda: view() == (0, 0, 0))
+            for name in "bc":
+                await cluster[name].crash()
+            for name in "bc":
+                await cluster[name].start()
+            await until(lambda: a.counters.lenders_gone == 2)
+            assert view() == (0, 0, a.away)
 
     run(main())

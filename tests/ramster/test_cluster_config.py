@@ -15,6 +15,24 @@ def test_the_defaults_are_accepted_and_spilling_goes_to_whoever_has_room() -> No
     assert config.spill_target == "auto"
     assert not config.spill_ephemeral
     assert config.lease_s >= config.dead_after_s >= config.suspect_after_s
+    assert config.replicas == config.replicas_min == 1
+    assert not config.writeback_safety
+    assert config.hedge_after_s < config.fetch_deadline_s
+    assert config.spill_deadline_s < config.put_wait_s, "a put outlives one lender's silence"
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"replicas": 8, "replicas_min": 8},
+        {"replicas": 1, "replicas_min": 1},
+        {"repatriate_bytes_per_s": 0, "repatriate_after_s": 0},
+        {"rebuild_bytes_per_s": 4096},
+    ],
+)
+def test_values_at_the_ends_of_their_ranges_are_accepted(knobs: dict[str, Any]) -> None:
+    config = ClusterConfig(node="a", **knobs)
+    assert {key: getattr(config, key) for key in knobs} == knobs
 
 
 @pytest.mark.parametrize(
@@ -41,6 +59,18 @@ def test_the_defaults_are_accepted_and_spilling_goes_to_whoever_has_room() -> No
         ({"spill_batch_bytes": 4095}, "spill_batch_bytes"),
         ({"spill_batch_bytes": 512 * 1024}, "spill_batch_bytes"),
         ({"spill_bytes_in_flight_max": 1}, "spill_bytes_in_flight_max"),
+        ({"replicas": 0}, "replicas"),
+        ({"replicas": 9}, "replicas"),
+        ({"replicas_min": 0, "replicas": 2}, "replicas_min"),
+        ({"replicas_min": 3, "replicas": 2}, "replicas_min"),
+        ({"replicas_min": 2}, "replicas_min"),
+        ({"spill_deadline_s": 0}, "spill_deadline_s"),
+        ({"spill_deadline_s": 601}, "spill_deadline_s"),
+        ({"hedge_after_s": 0}, "hedge_after_s"),
+        ({"hedge_after_s": 601}, "hedge_after_s"),
+        ({"rebuild_bytes_per_s": 4095}, "rebuild_bytes_per_s"),
+        ({"repatriate_after_s": -1}, "repatriate_after_s"),
+        ({"repatriate_bytes_per_s": -1}, "repatriate_bytes_per_s"),
         ({"readahead_pages": -1}, "readahead_pages"),
         ({"readahead_buffer_bytes": -1}, "readahead_buffer_bytes"),
         ({"flush_batch_pages": 65537}, "flush_batch_pages"),

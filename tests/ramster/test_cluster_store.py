@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ramster.errors import StoreClosedError, StoreFullError
+from ramster.errors import ConfigurationError, StoreClosedError, StoreFullError
 from ramster.store import LocalStore, PageStore
 from tests.support.fake_cluster import MIB, FakeCluster, Node, fill, make_page
 from tests.support.fake_network import FakeNetwork
@@ -421,5 +421,110 @@ def test_writers_crowding_a_tiny_pool_are_not_refused_while_a_lender_has_room(
             await asyncio.gather(*(write() for _ in range(8)))
             await until(cluster.accounts_agree)
             cluster.verify()
+
+    run(main())
+
+
+# -- a pool's own number of copies
+# ------------------------------------------------------------------------------
+
+
+def several(**knobs: Any) -> FakeCluster:
+    common = {"pool_bytes": 4 * MIB, "repatriate_bytes_per_s": 0}
+    return FakeCluster("a b c d", only_a={"pool_bytes": MIB}, **(common | knobs))
+
+
+async def copies_of(node: Node, pool: int, count: int) -> set[int]:
+    """Fill a pool until pages leave; how many copies those have."""
+    await fill(node, pool, count)
+    await until(lambda: node.places(pool, count) and idle(node))
+    return {len(place.lenders) for place in node.places(pool, count).values()}
+
+
+def idle(node: Node) -> bool:
+    return bool(node.cluster.snapshot().spill_bytes_in_flight == 0)
+
+
+@pytest.mark.parametrize(("replicas", "copies"), [(None, 2), (1, 1), (3, 3)])
+def test_a_pool_may_ask_for_its_own_number_of_copies(replicas: int | None, copies: int) -> None:
+    async def main() -> None:
+        async with several(replicas=2) as cluster:
+            a = cluster["a"]
+            pool = a.pool(replicas=replicas)
+            assert await copies_of(a, pool, 600) == {copies}
+            assert a.cluster.snapshot().pages_under_replicated == 0
+            await until(cluster.accounts_agree)
+
+    run(main())
+
+
+@pytest.mark.parametrize("replicas", [0, -1, 9])
+def test_an_impossible_number_of_copies_is_refused_and_makes_no_pool(replicas: int) -> None:
+    async def main() -> None:
+        async with several() as cluster:
+            a = cluster["a"]
+            before = a.cache.stats().as_dict()
+            with pytest.raises(ConfigurationError, match="replicas") as error:
+                a.pool(replicas=replicas)
+            assert error.value.accepted == "1 to 8"
+            assert a.cache.stats().as_dict() == before
+            next_pool = a.pool()
+            assert await copies_of(a, next_pool, 600) == {1}
+
+    run(main())
+
+
+def test_the_next_pool_with_a_destroyed_ones_id_does_not_inherit_its_number() -> None:
+    async def main() -> None:
+        async with several() as cluster:
+            a = cluster["a"]
+            pool = a.pool(replicas=3)
+            await a.store.destroy_pool(pool)
+            assert a.pool() == pool
+            assert await copies_of(a, pool, 600) == {1}
+
+    run(main())
+
+
+def test_a_number_for_an_ephemeral_pool_changes_nothing() -> None:
+    async def main() -> None:
+        async with several(spill_ephemeral=True) as cluster:
+            a = cluster["a"]
+            pool = a.pool(PoolKind.EPHEMERAL, replicas=3)
+            assert await copies_of(a, pool, 480) == {1}
+
+    run(main())
+
+
+def test_a_writer_waits_for_guests_that_leave_and_no_longer_than_they_do() -> None:
+    """Node b lends and has no one to spill to; it asks a for room when its own program writes."""
+
+    async def main() -> None:
+        async with FakeCluster(
+            "a b c",
+            pool_bytes=4 * MIB,
+            only_a={"pool_bytes": MIB, "spill_target": "auto"},
+            only_b={"pool_bytes": MIB, "spill_target": "none", "lend_bytes": MIB // 2},
+            put_wait_s=10.0,
+            repatriate_bytes_per_s=0,
+        ) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool, own = a.pool(), b.pool()
+            a.cluster.set_spill_target("b")
+            await fill(a, pool, 600)
+            await until(cluster.accounts_agree)
+            assert b.foreign > 50
+            a.cluster.set_spill_target("auto")
+            await fill(b, own, 400)
+            assert b.counters.puts_refused == 0
+            await until(lambda: a.counters.pages_evacuated > 0)
+            with pytest.raises(StoreFullError, match="switched off"):
+                await fill(b, own, 400, first=400)
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(StoreFullError):
+                await b.put(own, 999, Random(1).randbytes(PAGE_SIZE))
+            assert asyncio.get_running_loop().time() - began <= 2.5
+            for index in range(600):
+                assert await a.get(pool, index) == make_page(index)
 
     run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,41 @@ def test_half_of_the_pool_is_lent_by_default_and_nothing_in_zcache_mode() -> Non
     assert NodeConfig(mode=Mode.RAMSTER, lend_limit=0).cache_config().foreign_bytes_max == 0
 
 
+def test_what_the_cluster_is_told() -> None:
+    config = NodeConfig(
+        name="n",
+        mode=Mode.RAMSTER,
+        peer=(Address("b", 7777),),
+        spill_target="b",
+        replicas=3,
+        replicas_min=2,
+        hedge_after=0.25,
+        spill_deadline=1.5,
+        rebuild_rate=8192,
+        repatriate_after=0,
+        repatriate_rate=0,
+        writeback="w",
+        writeback_limit=2**20,
+        writeback_mode="safety",
+    )
+    told = {
+        "peers": ("b:7777",),
+        "spill_target": "b",
+        "replicas": 3,
+        "replicas_min": 2,
+        "hedge_after_s": 0.25,
+        "spill_deadline_s": 1.5,
+        "rebuild_bytes_per_s": 8192,
+        "repatriate_after_s": 0,
+        "repatriate_bytes_per_s": 0,
+        "writeback_safety": True,
+    }
+    assert config.cluster_config() == ClusterConfig(node="n", **told)
+    # Alone, the only place for pages is the file, and that is one copy.
+    told |= {"peers": (), "spill_target": "auto", "replicas": 1, "replicas_min": 1}
+    assert replace(config, mode=Mode.ZCACHE).cluster_config() == ClusterConfig(node="n", **told)
+
+
 @pytest.mark.parametrize(
     ("values", "key", "accepted"),
     [
@@ -80,6 +116,16 @@ def test_half_of_the_pool_is_lent_by_default_and_nothing_in_zcache_mode() -> Non
         ({"readahead_pages": 1025}, "readahead_pages", "0 to 1024"),
         ({"chain_frames_max": 3}, "chain_frames_max", "4 to 16"),
         ({"http": "::1"}, "http", "or off"),
+        ({"replicas": 9}, "replicas", "1 to 8"),
+        ({"replicas": 2, "replicas_min": 3}, "replicas_min", "1 to replicas (2)"),
+        ({"rebuild_rate": 4095}, "rebuild_rate", "4096 or more"),
+        ({"hedge_after": 0}, "hedge_after", "above 0"),
+        ({"spill_deadline": 601}, "spill_deadline", "at most 600 s"),
+        ({"repatriate_after": 86401}, "repatriate_after", "0 to 86400 s"),
+        ({"writeback": "w"}, "writeback_limit", "68KiB to 2TiB, as writeback names a file"),
+        ({"writeback": "w", "writeback_limit": 4096}, "writeback_limit", "68KiB to 2TiB"),
+        ({"writeback_mode": "safety"}, "writeback_mode", "unless writeback names a file"),
+        ({"export": ("a=1M,replicas=9",)}, "export", "N from 1 to 8"),
     ],
 )
 def test_what_is_not_accepted_is_refused_under_its_key(

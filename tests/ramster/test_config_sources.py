@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramster.addresses import Address
+from ramster.addresses import Address, ExportSpec
 from ramster.config import SETTINGS, NodeConfig
 from ramster.config_sources import load_config
 from ramster.errors import ConfigurationError
@@ -84,6 +84,19 @@ def test_wrong_lines_of_a_file_are_refused(
     assert accepted in error.accepted
 
 
+def test_an_exports_option_stays_with_it_in_the_environment() -> None:
+    loaded = load_config({}, {"RAMSTER_EXPORT": "a=1M,replicas=2,b=2M"})
+    assert loaded.config.export == (ExportSpec("a", 2**20, 2), ExportSpec("b", 2**21))
+
+
+def test_a_write_back_file_without_its_limit_is_one_clear_error(tmp_path: Path) -> None:
+    error = refusal({"writeback": "/w"})
+    assert str(error) == (
+        "writeback_limit = 'none' (from default): accepted is a size from 68KiB to 2TiB, "
+        "as writeback names a file"
+    )
+
+
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert "No such file" in str(refusal(file=str(tmp_path / "absent.toml")))
     assert refusal(file=str(tmp_path / "absent.toml")).source == "--config"
@@ -152,11 +165,20 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "lease": st.integers(60, 1000).map(lambda s: f"{s}s"),
     "put_wait": st.sampled_from(["0", "2.5s", "1min"]),
     "readahead_pages": st.integers(0, 1024).map(str),
+    "replicas": st.integers(1, 8).map(str),
+    "drain_timeout": st.sampled_from(["0", "90s"]),
+    "repatriate_rate": st.sampled_from(["0", "1GiB"]),
+    "writeback": st.sampled_from(["none", "/a/b c", "f\u00fcr"]),
+    "writeback_limit": st.just("1GiB"),
+    "export": st.sampled_from([["a=1M"], ["a=1M", "b=1G,replicas=2"]]),
     "http": st.sampled_from(["off", "127.0.0.1:0", "[::1]"]),
 }
 
 
-@given(st.fixed_dictionaries({}, optional=VALUES))
+NEEDED = {"writeback_limit": VALUES.pop("writeback_limit")}
+
+
+@given(st.fixed_dictionaries(NEEDED, optional=VALUES))
 def test_the_printed_configuration_reads_as_itself(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]
 ) -> None:

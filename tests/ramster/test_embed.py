@@ -23,6 +23,28 @@ def config(pool_limit: int = 4 * 2**20) -> NodeConfig:
     return NodeConfig(name="n", pool_limit=pool_limit, http=None)
 
 
+def test_a_lender_drains_and_a_lone_node_has_nothing_to_hand_over() -> None:
+    with EmbeddedNode(config()) as node:
+        assert node.drain(10) is None
+    loopback = Address("127.0.0.1", 0)
+    member = {"mode": Mode.RAMSTER, "listen": loopback, "http": None, "heartbeat_interval": 0.05}
+    lends = NodeConfig(name="lender", pool_limit=16 * 2**20, lend_limit=15 * 2**20, **member)  # type: ignore[arg-type]
+    with EmbeddedNode(lends) as lender:
+        peer = (lender.node.endpoints["peers"],)
+        owns = NodeConfig(name="owner", pool_limit=2**20, peer=peer, **member)  # type: ignore[arg-type]
+        with EmbeddedNode(owns) as owner:
+            pool = owner.create_pool(PoolKind.PERSISTENT, replicas=1)
+            for index in range(600):
+                owner.put(pool, 1, index, PAGES[index % 8])
+            assert lender.figures()["pages"]["foreign"] > 0
+            for index in range(500):
+                owner.flush(pool, 1, index)
+            report = lender.drain(30)
+            assert report is not None
+            assert report.left == lender.figures()["pages"]["foreign"] == 0
+            assert owner.get(pool, 1, 599) == PAGES[599 % 8]
+
+
 def test_pages_go_in_and_come_out() -> None:
     with EmbeddedNode(config()) as node:
         pool = node.create_pool(PoolKind.PERSISTENT)

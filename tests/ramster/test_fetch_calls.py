@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
+from ramster.blobs import Blob
 from ramster.errors import PageLostError
 from ramster.fetch_calls import CALLS_IN_FLIGHT_MAX, JOINED_PAGES_MAX, LINE_WAIT_MAX_S
-from tests.ramster.test_fetcher import away_of, fetches, pair, spilled
+from tests.ramster.test_fetcher import away_of, fetches, name_of, pair, spilled
 from tests.support.fake_cluster import make_page
 from tests.support.virtual_time import run, until
+from zcache import PoolKind
 
 
 def test_gets_at_the_same_time_share_calls() -> None:
@@ -122,5 +124,44 @@ def test_gets_that_wait_when_the_node_stops_are_told() -> None:
             for get in gets:
                 with pytest.raises(PageLostError):
                     await get
+
+    run(main())
+
+
+def test_all_who_share_a_call_are_told_that_its_lender_cannot_be_reached() -> None:
+    """So that each may go on to another holder; the call is repeated all the same."""
+
+    async def main() -> None:
+        async with pair(readahead_pages=0) as cluster:
+            a = cluster["a"]
+            pool, away = await spilled(cluster)
+            calls = a.cluster._fetcher._copies._calls
+            lender = a.cluster._membership.peer("b").lender
+            assert lender is not None
+            names = [name for index in away[:10] if (name := name_of(a, pool, index))]
+            told: list[int] = []
+            handler = cluster.network._handlers["b"]
+            cluster.network.down("b")
+            deadline = asyncio.get_running_loop().time() + 3.0
+            asks = [
+                asyncio.create_task(
+                    calls.ask(
+                        lender,
+                        PoolKind.PERSISTENT,
+                        [name],
+                        deadline,
+                        lambda number=number: told.append(number),
+                    )
+                )
+                for number, name in enumerate(names)
+            ]
+            await until(lambda: set(told) == set(range(10)), within_s=LINE_WAIT_MAX_S + 0.01)
+            assert not any(ask.done() for ask in asks)
+            cluster.network.up("b", handler)
+            answers = await asyncio.gather(*asks)
+            for name, answer in zip(names, answers, strict=True):
+                blob = answer[name]
+                assert isinstance(blob, Blob)
+                assert (blob.key, blob.generation) == name
 
     run(main())

@@ -186,9 +186,9 @@ def test_a_page_read_ahead_and_then_overwritten_is_not_served() -> None:
     run(main())
 
 
-def name_of(node: Node, pool: int, index: int) -> tuple[int, int, int] | None:
+def name_of(node: Node, pool: int, index: int) -> tuple[int, int] | None:
     away = node.cache.peek_away(pool, 1, [index])
-    return (away.wheres[0], away.keys[0], away.generations[0]) if len(away) else None
+    return (away.keys[0], away.generations[0]) if len(away) else None
 
 
 def test_gets_of_one_page_at_one_time_share_one_call() -> None:
@@ -388,7 +388,7 @@ def test_a_lender_that_lost_a_page_is_believed_and_the_loss_reported() -> None:
         async with pair(readahead_pages=0) as cluster:
             a, b = cluster["a"], cluster["b"]
             pool, away = await spilled(cluster)
-            _, key, generation = name_of(a, pool, away[0]) or (0, 0, 0)
+            key, generation = name_of(a, pool, away[0]) or (0, 0)
             lease = b.cluster._foreign.leases[0]
             b.cache.flush_adopted(lease.pools[PoolKind.PERSISTENT], 0, [key], [generation])
             with pytest.raises(PageLostError, match="b does not have it any more"):
@@ -537,3 +537,161 @@ def test_a_pool_destroyed_under_a_get_ends_the_get() -> None:
             assert cluster["b"].foreign == 0
 
     run(main())
+
+
+# -- pages with several copies, and in the file (see also test_copies.py)
+# ---------------------------------------------------------------------------
+
+
+def several(names: str = "a b c d", **knobs: Any) -> FakeCluster:
+    common = {"replicas": 2, "pool_bytes": 4 * MIB, "repatriate_bytes_per_s": 0}
+    own = {"pool_bytes": MIB} | knobs.pop("only_a", {})
+    return FakeCluster(names, only_a=own, **(common | knobs))
+
+
+def test_a_batch_over_lenders_and_file_comes_back_whole() -> None:
+    async def main() -> None:
+        async with several(
+            "a b c",
+            spill_batch_bytes=16 * 1024,
+            pool_bytes=MIB,
+            lend_bytes=150 * 1024,
+            only_a={"writeback_bytes": 8 * MIB},
+        ) as cluster:
+            a = cluster["a"]
+            pool = a.pool()
+            await fill(a, pool, 1000)
+            await until(cluster.accounts_agree)
+            places = {(place.names) for place in a.places(pool, 1000).values()}
+            assert {"b and c", "the write-back file"} <= places
+            into = bytearray(1000 * PAGE_SIZE)
+            assert await a.store.get_many(pool, 1, range(1000), into) == b"\1" * 1000
+            assert into == b"".join(make_page(index) for index in range(1000))
+
+    run(main())
+
+
+@pytest.mark.parametrize("free", [GetFree.NEVER, GetFree.ALWAYS])
+def test_a_get_that_frees_a_page_frees_all_its_copies(free: GetFree) -> None:
+    """Checklist 49: the remote copies' fate follows exclusivity, in the file as at each lender."""
+
+    async def main() -> None:
+        async with several(
+            writeback_safety=True, readahead_pages=0, only_a={"writeback_bytes": 8 * MIB}
+        ) as cluster:
+            a = cluster["a"]
+            pool, away = await spilled(cluster)
+            copies = sum(cluster[name].foreign for name in "bcd")
+            assert copies == 2 * len(away) == 2 * a.writeback.pages
+            into = bytearray(PAGE_SIZE)
+            for index in away[:10]:
+                assert await a.store.get_many(pool, 1, [index], into, free=free) == b"\1"
+                assert into == make_page(index)
+            await until(cluster.accounts_agree)
+            if free is GetFree.ALWAYS:
+                assert sum(cluster[name].foreign for name in "bcd") == copies - 20
+                assert a.writeback.pages == len(away) - 10
+                assert await a.get(pool, away[0]) is None
+
+    run(main())
+
+
+def test_pages_that_move_while_they_are_fetched_are_found_where_they_went() -> None:
+    """Their lender drains; it gives no page any more by the time the get's call is there."""
+
+    async def main() -> None:
+        async with several("a b c", replicas=1, readahead_pages=0) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool, _ = await spilled(cluster)
+            at_b = [
+                index
+                for index, place in a.places(pool, PAGES).items()
+                if place.lenders[0].node == "b"
+            ]
+            gate = asyncio.Event()
+            carry = cluster.network._carry
+            held: list[asyncio.Task[Any]] = []
+
+            async def late(source: str, to: str, call: str, message: Any) -> Any:
+                if call == "fetch" and asyncio.current_task() in held:
+                    await gate.wait()
+                return await carry(source, to, call, message)
+
+            cluster.network._carry = late  # type: ignore[method-assign]
+            get = asyncio.create_task(a.get(pool, at_b[0]))
+            held.append(get)
+            await asyncio.sleep(0.001)
+            assert (await b.cluster.drain(2.0)).left == 0
+            await until(lambda: b.foreign == 0)
+            assert not get.done()
+            gate.set()
+            assert await get == make_page(at_b[0])
+            assert a.counters.pages_lost == 0
+
+    run(main())
+
+
+def test_gets_of_one_page_share_one_read_of_several_holders() -> None:
+    async def main() -> None:
+        async with several("a b c", readahead_pages=0, hedge_after_s=0.1) as cluster:
+            a = cluster["a"]
+            pool, away = await spilled(cluster)
+            cluster.network.tamper_request = lambda source, to, call, message: (
+                None if call == "fetch" and to == "b" else message
+            )
+            before = fetches(cluster)
+            pages = await asyncio.gather(*(a.get(pool, away[0]) for _ in range(10)))
+            assert pages == [make_page(away[0])] * 10
+            assert fetches(cluster) - before <= 2
+            assert a.counters.fetches_joined == 9
+
+    run(main())
+
+
+def test_gets_that_share_a_read_nobody_answers_end_each_at_its_own_deadline() -> None:
+    async def main() -> None:
+        async with several(
+            "a b c", readahead_pages=0, fetch_deadline_s=3.0, dead_after_s=60.0
+        ) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            pool, away = await spilled(cluster)
+            cluster.network.tamper_request = lambda source, to, call, message: (
+                None if call == "fetch" else message
+            )
+
+            async def get_late(after_s: float) -> float:
+                await asyncio.sleep(after_s)
+                began = loop.time()
+                with pytest.raises(PageLostError, match="no answer from"):
+                    await a.get(pool, away[0])
+                return loop.time() - began
+
+            took = await asyncio.gather(*(get_late(after_s) for after_s in (0.0, 1.0, 2.5)))
+            assert took == pytest.approx([3.0] * 3, abs=0.02)
+
+    run(main())
+
+
+def test_a_copy_that_was_struck_off_is_flushed_at_its_lender_and_made_again() -> None:
+    async def main() -> None:
+        async with several("a b c", readahead_pages=0) as cluster:
+            a = cluster["a"]
+            pool, away = await spilled(cluster)
+            cluster.network.tamper_reply = lambda source, to, call, reply: (
+                spoiled(reply) if call == "fetch" and to == "b" else reply
+            )
+            for index in away[:30]:
+                assert await a.get(pool, index) == make_page(index)
+            assert a.counters.copies_struck > 0
+            cluster.network.tamper_reply = None
+            await until(lambda: a.cluster.snapshot().pages_under_replicated == 0)
+            await until(cluster.accounts_agree)
+            cluster.verify()
+
+    run(main())
+
+
+def spoiled(reply: FetchReply) -> FetchReply:
+    if len(reply.blobs):
+        flip(reply)
+    return reply

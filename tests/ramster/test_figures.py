@@ -8,7 +8,9 @@ import os
 from ramster.config import Mode, NodeConfig
 from ramster.counters import ClusterCounters
 from ramster.figures import collect
-from ramster.snapshot import ClusterSnapshot, ForeignSnapshot, PeerSnapshot
+from ramster.processes import pid_namespace, start_time
+from ramster.snapshot import ClusterSnapshot, ForeignSnapshot, PeerSnapshot, WritebackSnapshot
+from ramster.writeback import WritebackCounters
 from zcache import Cache, PoolKind
 
 CLUSTER = ClusterSnapshot(
@@ -29,6 +31,9 @@ CLUSTER = ClusterSnapshot(
             flushes_pending=0,
             heard_s=0.12345678,
             rtt_s=None,
+            wanted_bytes=0,
+            draining=True,
+            spill_window_bytes=65536,
         ),
     ),
     foreign=(ForeignSnapshot(owner="c", incarnation=9, lease=1, pages=2, heard_s=1.0),),
@@ -37,6 +42,15 @@ CLUSTER = ClusterSnapshot(
     pages_away=3,
     pages_unreachable=1,
     pages_lost=2,
+    pages_under_replicated=1234,
+    draining=False,
+    relocating="rebuild",
+    writeback=WritebackSnapshot(
+        pages=7,
+        bytes_used=14336,
+        bytes_max=2**20,
+        counters=WritebackCounters(pages_written=9, pages_read=2, freed=2, refused_full=3),
+    ),
     spill_bytes_in_flight=0,
     writers_waiting=0,
     flushes_pending=0,
@@ -89,6 +103,7 @@ def test_without_peers_the_cluster_is_null_and_the_lists_are_empty() -> None:
     figures = collected(Mode.ZCACHE, None)
     assert figures["cluster"] is None
     assert (figures["peers"], figures["owners"], figures["nbd"]) == ([], [], None)
+    assert figures["writeback"] is None
     assert figures["pool"]["lend_limit_bytes"] == 0
 
 
@@ -101,8 +116,21 @@ def test_the_cluster_is_shown_with_counters_peers_and_owners() -> None:
     (peer,) = figures["peers"]
     assert (peer["node"], peer["incarnation"], peer["lease"]) == ("b", "0000000000000007", None)
     assert (peer["heard_s"], peer["rtt_s"]) == (0.123457, None)
+    assert (peer["draining"], peer["wanted_bytes"], peer["spill_window_bytes"]) == (True, 0, 65536)
     assert figures["owners"][0]["owner"] == "c"
+    assert figures["pages"]["under_replicated"] == 1234
+    assert (figures["cluster"]["draining"], figures["cluster"]["relocating"]) == (False, "rebuild")
+    file = figures["writeback"]
+    assert (file["pages"], file["used_bytes"], file["limit_bytes"]) == (7, 14336, 2**20)
+    assert (file["pages_written"], file["refused_full"]) == (9, 3)
     assert figures["pool"]["lend_limit_bytes"] == 2**19
+
+
+def test_they_say_which_process_it_is() -> None:
+    figures = collected(Mode.ZCACHE, None)
+    assert figures["pid"] == os.getpid()
+    assert figures["started"] == start_time() is not None
+    assert figures["pid_namespace"] == pid_namespace() is not None
 
 
 def test_everything_is_json() -> None:
@@ -112,5 +140,5 @@ def test_everything_is_json() -> None:
 
 def test_names_of_the_cluster_do_not_clash_with_those_of_its_counters() -> None:
     gauges = {"incarnation", "spill_target", "spill_bytes_in_flight", "writers_waiting"}
-    gauges |= {"flushes_pending", "readahead_bytes"}
+    gauges |= {"flushes_pending", "readahead_bytes", "draining", "relocating"}
     assert not gauges & set(ClusterCounters.__dataclass_fields__)

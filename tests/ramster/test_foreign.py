@@ -15,7 +15,7 @@ from ramster.blobs import Blob, pack, rows
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
 from ramster.errors import BadMessageError, PeerRefusedError, UnknownLeaseError
-from ramster.foreign import BLOB_BYTES_ESTIMATE, ForeignPages
+from ramster.foreign import ForeignPages
 from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX, SPILL_WINDOW
 from ramster.removal import SLICE_PAGES
 from ramster.transport import (
@@ -47,6 +47,7 @@ class Lending:
         **cache: Any,
     ) -> None:
         self.wanted = wanted
+        self.freed: list[int] = []
         self._batch = self._sequence = 0
         self.cache = Cache(
             CacheConfig(pool_bytes_max=pool_bytes, foreign_bytes_max=lend_bytes, **cache)
@@ -61,6 +62,7 @@ class Lending:
             self.counters,
             incarnation=77,
             wanted=lambda: self.wanted,
+            freed=lambda: self.freed.append(self.pages),
         )
 
     def sweep(self) -> int:
@@ -134,7 +136,11 @@ def column(names: tuple[tuple[int, int], ...], part: int) -> array[int]:
     return array("Q", [name[part] for name in names])
 
 
-def blob(key: int, generation: int = 1, *, length: int = 500) -> Blob:
+BLOB_BYTES = 500
+"""Of each page here, unless a test says otherwise."""
+
+
+def blob(key: int, generation: int = 1, *, length: int = BLOB_BYTES) -> Blob:
     data = Random(f"{key} {generation}").randbytes(length)
     return Blob(key, generation, length, 1, xxhash.xxh3_64_intdigest(data), data)
 
@@ -406,6 +412,17 @@ def test_a_batch_older_than_all_that_are_remembered_is_refused() -> None:
     assert lender.pages == 0
 
 
+def test_a_flush_that_removes_something_tells_that_there_is_room() -> None:
+    lender = Lending()
+    lease = lender.hello()
+    lender.spill(lease, [blob(1), blob(2)])
+    lender.flush(lease, (7, 1))
+    assert lender.freed == []
+    lender.flush(lease, (1, 1))
+    lender.flush(lease, (1, 1))
+    assert lender.freed == [1], "it has left by then"
+
+
 def test_a_duplicated_flush_is_carried_out_once() -> None:
     lender = Lending()
     lease = lender.hello()
@@ -555,15 +572,16 @@ def test_a_spill_that_breaks_the_protocol_is_refused_as_such_while_draining_too(
 def test_shares_of_the_notice_follow_what_each_owner_holds_and_add_up() -> None:
     lender = Lending()
     leases = {owner: lender.hello(owner) for owner in ("a", "c", "d", "e")}
-    for pages, owner in ((1, "a"), (2, "c"), (7, "d")):
-        lender.spill(leases[owner], [blob(key) for key in range(pages)])
+    lender.spill(leases["a"], [blob(1)])
+    lender.spill(leases["c"], [blob(1), blob(2)])
+    lender.spill(leases["d"], [blob(key, length=2 * BLOB_BYTES) for key in range(7)])
     lender.spill(leases["e"], [blob(key) for key in range(50)], kind=EPHEMERAL)
-    held = 10 * BLOB_BYTES_ESTIMATE
+    held = 17 * BLOB_BYTES
     for wanted in (0, 1, 1000, 4096, held - 1, held):
         lender.wanted = wanted
         shares = [lender.heartbeat(lease).wanted_bytes for lease in leases.values()]
         assert shares[3] == 0, "ephemeral pages are dropped, not handed over"
-        assert shares[:3] == [-(-wanted * pages // 10) for pages in (1, 2, 7)]
+        assert shares[:3] == [-(-wanted * blobs // 17) for blobs in (1, 2, 14)]
         assert wanted <= sum(shares) < wanted + 3
 
 
@@ -573,16 +591,16 @@ def test_no_owner_is_asked_for_more_than_it_has(wanted: int) -> None:
     lease, other = lender.hello("a"), lender.hello("c")
     lender.spill(lease, [blob(1), blob(2)])
     assert lender.heartbeat(other).wanted_bytes == 0
-    assert lender.heartbeat(lease).wanted_bytes == (2 * BLOB_BYTES_ESTIMATE if wanted > 0 else 0)
+    assert lender.heartbeat(lease).wanted_bytes == (2 * BLOB_BYTES if wanted > 0 else 0)
 
 
 def test_a_draining_lender_wants_everything_gone_whatever_it_wanted_before() -> None:
     lender = Lending(wanted=1)
     a, c = lender.hello("a"), lender.hello("c")
-    lender.spill(a, [blob(key) for key in range(3)])
+    lender.spill(a, [blob(1, length=700), blob(2, length=4096), blob(3, length=1)])
     lender.spill(c, [blob(1)], kind=EPHEMERAL)
     lender.handler.drain()
-    assert lender.heartbeat(a).wanted_bytes == 3 * BLOB_BYTES_ESTIMATE
+    assert lender.heartbeat(a).wanted_bytes == 700 + 4096 + 1
     assert lender.heartbeat(c).wanted_bytes == 0
 
 

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 
 from ramster.cluster_config import ClusterConfig
 from ramster.lenders import Lender
-from ramster.membership import (
-    ROOM_ASK_PAUSE_S,
-    LenderGone,
-    LenderUp,
-    Membership,
-    PeerState,
-    StateChanged,
-    StepKind,
-)
+from ramster.membership import LEASE_MARGIN, NOTICE_BEAT_S, ROOM_ASK_PAUSE_S, Membership
+from ramster.peer_state import LenderGone, LenderUp, PeerState, StateChanged, StepKind
 from ramster.transport import HeartbeatReply, HelloReply
 
 OWN_INCARNATION = 99
@@ -32,10 +25,21 @@ def make(*peers: str, **knobs: Any) -> Membership:
 
 
 def hello_of(
-    node: str = "b", incarnation: int = 1, lease: int = 10, *, room: int = 1000, lease_s: float = 60
+    node: str = "b",
+    incarnation: int = 1,
+    lease: int = 10,
+    *,
+    room: int = 1000,
+    lease_s: float = 60,
+    draining: bool = False,
 ) -> HelloReply:
     return HelloReply(
-        node=node, incarnation=incarnation, lease=lease, room_bytes=room, lease_s=lease_s
+        node=node,
+        incarnation=incarnation,
+        lease=lease,
+        room_bytes=room,
+        lease_s=lease_s,
+        draining=draining,
     )
 
 
@@ -50,8 +54,16 @@ def alive(*peers: str, **knobs: Any) -> Membership:
     return members
 
 
-def beat(room: int = 500, incarnation: int = 1) -> HeartbeatReply:
-    return HeartbeatReply(incarnation=incarnation, room_bytes=room, foreign_pages=3)
+def beat(
+    room: int = 500, incarnation: int = 1, *, wanted: int = 0, draining: bool = False
+) -> HeartbeatReply:
+    return HeartbeatReply(
+        incarnation=incarnation,
+        room_bytes=room,
+        foreign_pages=3,
+        wanted_bytes=wanted,
+        draining=draining,
+    )
 
 
 def state(members: Membership, address: str = "b:1") -> PeerState:
@@ -161,11 +173,26 @@ def test_a_peer_that_may_soon_have_room_is_told_from_one_that_has_none() -> None
     assert not members.may_gain_room()
 
 
-def test_a_lender_is_given_up_no_later_than_its_lease_ends() -> None:
+def test_a_lender_is_given_up_well_before_its_lease_ends() -> None:
     members = make()
-    members.on_hello_reply("b:1", hello_of(lease_s=4.0), sent_at=0.0, now=0.0)
-    members.tick(now=4.0)
+    members.on_hello_reply("b:1", hello_of(lease_s=4.0), sent_at=0.0, now=0.5)
+    members.tick(now=LEASE_MARGIN * 4.0 - 0.001)
+    assert state(members) is not PeerState.DEAD
+    assert members.next_tick() == LEASE_MARGIN * 4.0
+    members.tick(now=LEASE_MARGIN * 4.0)
     assert state(members) is PeerState.DEAD
+
+
+@given(st.floats(0.1, 60.0), st.floats(0.0, 5.0), st.floats(0.76, 1.33))
+def test_no_lender_ends_a_lease_before_its_owner_has_given_it_up(
+    lease_s: float, way_s: float, pace: float
+) -> None:
+    """Whatever the way took, and with a lender's clock that runs up to a third faster."""
+    members = make(dead_after_s=60.0, lease_s=60.0)
+    members.on_hello_reply("b:1", hello_of(lease_s=lease_s), sent_at=0.0, now=2 * way_s)
+    given_up_at = members._dead_at(members.peer("b:1"))
+    ended_at = way_s + lease_s / pace
+    assert given_up_at <= ended_at
 
 
 @pytest.mark.parametrize("silent_s", [5.0, 50.0, 5000.0])
@@ -357,9 +384,112 @@ def test_more_than_eight_nodes_are_no_special_case() -> None:
     assert len(members.candidates()) == 20
 
 
+# -- lenders that want pages to leave
+# ----------------------------------------------------------------------------------------
+
+
+def test_a_draining_peer_is_no_candidate_and_no_hope_and_may_change_its_mind() -> None:
+    members = make()
+    members.on_hello_reply("b:1", hello_of(draining=True), sent_at=0.0, now=0.0)
+    assert members.peer("b:1").draining
+    assert members.candidates() == []
+    members.on_slow(B, "late", now=0.1)
+    assert not members.may_gain_room(), "it will not take any more"
+    members.on_hello_reply("b:1", hello_of(draining=False), sent_at=0.2, now=0.2)
+    assert members.candidates() == [("b:1", B, 1000)]
+    members.on_heartbeat_reply(B, beat(draining=True), sent_at=1.0, now=1.0)
+    assert members.candidates() == []
+    members.on_heartbeat_reply(B, beat(), sent_at=2.0, now=2.0)
+    assert members.candidates() == [("b:1", B, 500)]
+
+
+def test_a_peer_that_wants_room_is_no_candidate_until_enough_has_left() -> None:
+    members = alive()
+    members.on_heartbeat_reply(B, beat(wanted=300), sent_at=1.0, now=1.0)
+    assert members.candidates() == []
+    members.on_evacuated(B, 200)
+    assert members.peer("b:1").wanted_bytes == 100
+    assert members.candidates() == []
+    members.on_evacuated(B, 200)
+    assert members.peer("b:1").wanted_bytes == 0, "and no less"
+    assert members.candidates() == [("b:1", B, 500)]
+    members.on_heartbeat_reply(B, beat(wanted=5), sent_at=2.0, now=2.0)
+    assert members.candidates() == [], "its own word counts"
+
+
+@pytest.mark.parametrize("notice", [{"wanted": 1}, {"draining": True}])
+def test_a_peer_that_wants_pages_to_leave_is_asked_often_how_many_are_left(
+    notice: dict[str, Any],
+) -> None:
+    members = alive(heartbeat_interval_s=1.0)
+    members.on_heartbeat_reply(B, beat(**notice), sent_at=1.0, now=1.0)
+    assert members.step("b:1") == (StepKind.HEARTBEAT, 1.0 + NOTICE_BEAT_S)
+    members.on_heartbeat_reply(B, beat(), sent_at=1.25, now=1.25)
+    assert members.step("b:1") == (StepKind.HEARTBEAT, 2.25)
+
+
+def test_what_a_lender_wanted_is_forgotten_with_it() -> None:
+    members = alive()
+    members.on_heartbeat_reply(B, beat(wanted=300, draining=True), sent_at=1.0, now=1.0)
+    members.on_unknown_lease(B, now=1.1)
+    assert (members.peer("b:1").wanted_bytes, members.peer("b:1").draining) == (0, False)
+    members.on_evacuated(B, 5)
+    members.on_hello_reply("b:1", hello_of(lease=11), sent_at=1.2, now=1.2)
+    assert len(members.candidates()) == 1
+
+
+# -- lenders that are slow, and nodes that stand still
+# -------------------------------------------------------------------------
+
+
+def test_a_lender_that_is_late_with_a_spill_gets_no_more_until_it_says_hello() -> None:
+    members = alive()
+    events = members.on_slow(B, "no answer in 2 s", now=1.0)
+    assert events == [StateChanged("b:1", PeerState.ALIVE, PeerState.SUSPECT, "no answer in 2 s")]
+    assert members.candidates() == []
+    assert members.may_gain_room()
+    assert members.step("b:1") == (StepKind.HELLO, 1.0)
+    assert members.on_word(B, sent_at=1.1) == [], "an answered fetch says nothing of spills"
+    assert state(members) is PeerState.SUSPECT
+    assert members.on_slow(B, "once more", now=1.2) == []
+    members.on_hello_reply("b:1", hello_of(), sent_at=1.3, now=1.4)
+    assert members.candidates() == [("b:1", B, 1000)]
+
+
+def test_a_late_answer_of_a_lender_that_is_not_alive_changes_nothing() -> None:
+    members = alive()
+    members.tick(now=20.0)
+    assert members.on_slow(B, "late", now=20.0) == []
+    assert state(members) is PeerState.DEAD
+    members.on_unknown_lease(B, now=21.0)
+    assert members.on_slow(B, "late", now=21.0) == []
+
+
+def test_time_in_which_this_node_stood_still_is_no_silence_of_others() -> None:
+    members = alive("b:1", "c:1", suspect_after_s=3.0, dead_after_s=10.0)
+    members.on_stall(100.0)
+    assert members.tick(now=102.9) == []
+    members.tick(now=103.0)
+    assert {state(members, "b:1"), state(members, "c:1")} == {PeerState.SUSPECT}
+
+
+def test_a_lender_exists_until_its_life_or_lease_is_known_to_be_over() -> None:
+    members = alive()
+    peer = members.peer_of(B)
+    assert peer is not None
+    assert peer.address == "b:1"
+    members.tick(now=100.0)
+    assert members.exists(B), "a dead one may come back"
+    members.on_unknown_lease(B, now=100.0)
+    assert not members.exists(B)
+    assert members.peer_of(B) is None
+
+
+KINDS = ["hello", "beat", "notice", "evacuated", "word", "fail", "broken", "slow", "refuse"]
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["hello", "beat", "fail", "broken", "refuse", "unknown", "tick", "word"]),
+        st.sampled_from([*KINDS, "unknown", "tick"]),
         st.sampled_from(["b:1", "c:1", "d:1"]),
         st.integers(1, 2),
         st.floats(0.0, 15.0),
@@ -382,6 +512,14 @@ def happen(members: Membership, kind: str, address: str, life: int, now: float) 
         return members.tick(now=now)
     if kind == "beat":
         return members.on_heartbeat_reply(lender, beat(incarnation=life), sent_at=now, now=now)
+    if kind == "notice":
+        notice = beat(incarnation=lender.incarnation, wanted=100 * life, draining=life == 2)
+        return members.on_heartbeat_reply(lender, notice, sent_at=now, now=now)
+    if kind == "evacuated":
+        members.on_evacuated(lender, 150)
+        return []
+    if kind == "slow":
+        return members.on_slow(lender, "x", now=now)
     if kind == "unknown":
         return members.on_unknown_lease(lender, now=now)
     if kind == "broken":
@@ -406,5 +544,8 @@ def test_whatever_happens_the_books_agree(steps: list[tuple[str, str, int, float
             if peer.lender is not None:
                 assert members.address_of(peer.lender) == peer.address
         for candidate in members.candidates():
-            assert members.peer(candidate.address).state is PeerState.ALIVE
+            peer = members.peer(candidate.address)
+            assert peer.state is PeerState.ALIVE
+            assert not peer.draining
+            assert peer.wanted_bytes == 0
         assert members.step(address).at <= now + 5.0

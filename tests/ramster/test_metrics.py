@@ -14,14 +14,18 @@ from ramster.addresses import Address
 from ramster.config import Mode, NodeConfig
 from ramster.embed import EmbeddedNode
 from ramster.figures import Figures
-from ramster.membership import PeerState
 from ramster.metrics import METRICS, PEER_STATES, registry_of
+from ramster.peer_state import PeerState
+from ramster.relocator import Reason
 from zcache import PoolKind
+
+RELOCATING = "ramster_relocating"
 
 
 @pytest.fixture(scope="module")
-def figures() -> Iterator[Figures]:
-    """Of a node with everything: a peer that does not answer, a block device, pages."""
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Figures]:
+    """Of a node with everything: a peer that does not answer, a block device, a write-back file,
+    pages."""
     config = NodeConfig(
         name="n",
         mode=Mode.RAMSTER,
@@ -29,6 +33,8 @@ def figures() -> Iterator[Figures]:
         peer=(Address("127.0.0.1", 1),),
         nbd=["tcp://127.0.0.1:0"],  # type: ignore[arg-type]
         export=["disk=1MiB"],  # type: ignore[arg-type]
+        writeback=tmp_path_factory.mktemp("node") / "pages",  # type: ignore[arg-type]
+        writeback_limit=2**20,
         http=None,
     )
     with EmbeddedNode(config) as node:
@@ -70,6 +76,16 @@ def test_numbers_are_those_of_the_figures(figures: Figures) -> None:
     assert found["ramster_nbd_requests_total", (("export", "disk"), ("request", "reads"))] == 0
 
 
+def test_one_reason_is_1_while_pages_are_moved_and_none_else(figures: Figures) -> None:
+    def reasons(now: str) -> dict[str, float]:
+        changed = {**figures, "cluster": {**figures["cluster"], "relocating": now}}
+        found = samples(changed).items()
+        return {dict(labels)["reason"]: n for (name, labels), n in found if name == RELOCATING}
+
+    assert reasons("") == {reason.value: 0 for reason in Reason}
+    assert reasons("rebuild") == {"evacuate": 0, "rebuild": 1, "repatriate": 0}
+
+
 def test_a_peers_state_is_1_for_one_state_only(figures: Figures) -> None:
     found = samples(figures).items()
     states = {labels: value for (name, labels), value in found if name == "ramster_peer_state"}
@@ -90,7 +106,8 @@ def test_metrics_of_parts_that_do_not_run_are_absent() -> None:
     with EmbeddedNode(NodeConfig(name="n", http=None)) as node:
         scraped = {name for name, _ in samples(node.figures())}
     assert "ramster_pages" in scraped
-    assert not {name for name in scraped if "peer" in name or "nbd" in name or "spill_" in name}
+    absent = ("peer", "nbd", "spill_", "writeback", "draining")
+    assert not {name for name in scraped if any(part in name for part in absent)}
 
 
 def test_the_open_metrics_format_is_served_as_well(figures: Figures) -> None:

@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from ramster.errors import PeerRefusedError, PeerUnreachableError, UnknownLeaseError
+from ramster.errors import (
+    PeerRefusedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    UnknownLeaseError,
+)
 from ramster.lenders import Lender
-from ramster.transport import FlushRequest
+from ramster.transport import FetchRequest, FlushRequest, SpillRequest
 from tests.support.fake_cluster import FakeCluster, Node
-from tests.support.virtual_time import run, until
-from zcache import PoolKind
+from tests.support.virtual_time import VirtualTimeLoop, run, until
+from zcache import PackedBlobs, PoolKind
 
 
 def lender_of(node: Node, peer: str) -> Lender:
@@ -204,5 +209,136 @@ def test_a_refusal_in_a_heartbeat_is_a_failure_like_any_other() -> None:
             hellos = calls(cluster, "a", "hello")
             await until(lambda: calls(cluster, "a", "hello") > hellos, within_s=3)
             assert cluster["a"].peer("b").state == "alive"
+
+    run(main())
+
+
+# -- lenders that are slow
+# ---------------------------------------------------------------------------------------
+
+
+def spill_of(lender: Lender, batch: int = 1) -> SpillRequest:
+    """An empty batch: as good as any to a lender that does not answer."""
+    return SpillRequest(
+        lease=lender.lease, epoch=0, batch=batch, kind=PoolKind.PERSISTENT, blobs=PackedBlobs()
+    )
+
+
+def lose_spills(source: str, to: str, call: str, message: Any) -> Any:
+    return None if call == "spill" else message
+
+
+def test_a_lender_that_is_late_with_a_spill_takes_none_until_it_says_hello_again() -> None:
+    async def main() -> None:
+        async with FakeCluster(heartbeat_interval_s=30.0, suspect_after_s=60, dead_after_s=60) as c:
+            a = c["a"]
+            lender, peers = lender_of(a, "b"), a.cluster._peers
+            c.network.tamper_request = lose_spills
+            hellos = calls(c, "a", "hello")
+            with pytest.raises(PeerTimeoutError):
+                await peers.spill(lender, spill_of(lender), 1.0)
+            assert a.peer("b").state == "suspect"
+            assert not peers.takes_spills(lender)
+            assert peers.reachable(lender), "it may still give what it has"
+            await until(lambda: peers.takes_spills(lender), within_s=0.1)
+            assert calls(c, "a", "hello") == hellos + 1
+            assert lender_of(a, "b") == lender
+
+    run(main())
+
+
+def test_a_lender_that_is_late_with_a_fetch_is_not_suspect() -> None:
+    async def main() -> None:
+        async with FakeCluster() as cluster:
+            a = cluster["a"]
+            lender = lender_of(a, "b")
+            cluster.network.tamper_request = lambda source, to, call, message: (
+                None if call == "fetch" else message
+            )
+            request = FetchRequest(
+                lease=lender.lease,
+                kind=PoolKind.PERSISTENT,
+                keys=array("Q", [1]),
+                generations=array("Q", [1]),
+            )
+            with pytest.raises(PeerTimeoutError):
+                await a.cluster._peers.fetch(lender, request, 1.0)
+            assert a.peer("b").state == "alive"
+
+    run(main())
+
+
+def test_a_node_that_stood_still_takes_nobody_for_dead() -> None:
+    """As after SIGSTOP and SIGCONT, or a suspended machine."""
+
+    async def main() -> None:
+        async with FakeCluster(dead_after_s=10.0) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            await asyncio.sleep(5.5)
+            assert isinstance(loop, VirtualTimeLoop)
+            loop._jump(60.0)
+            await asyncio.sleep(0.5)
+            assert a.peer("b").state == "alive"
+            assert a.counters.peers_died == 0
+
+    run(main())
+
+
+# -- leaving
+# ---------------------------------------------------------------------------------------------
+
+
+def test_a_goodbye_ends_the_leases_at_once() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b c") as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            began = loop.time()
+            await a.cluster._peers.say_goodbye(1.0)
+            assert loop.time() - began < 0.01
+            for name in "bc":
+                leases = cluster[name].cluster._foreign.leases
+                assert "a" not in [lease.owner for lease in leases]
+                assert cluster[name].counters.leases_left == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["one silent", "all silent", "one down", "refused"])
+def test_a_goodbye_takes_no_longer_than_its_bound_whatever_peers_do(fault: str) -> None:
+    async def main() -> None:
+        async with FakeCluster("a b c") as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+
+            def refuse(source: str, to: str, call: str, message: Any) -> Any:
+                if call == "heartbeat":
+                    raise PeerRefusedError("no")
+                return message
+
+            if fault == "one down":
+                cluster.network.down("b")
+            elif fault == "refused":
+                cluster.network.tamper_request = refuse
+            else:
+                for name in "b" if fault == "one silent" else "bc":
+                    cluster.network.cut("a", name)
+            began = loop.time()
+            await a.cluster._peers.say_goodbye(0.5)
+            assert loop.time() - began <= 0.501
+            left = cluster["c"].counters.leases_left
+            assert left == (0 if fault in ("all silent", "refused") else 1)
+
+    run(main())
+
+
+def test_nobody_is_told_who_is_not_in_touch_anyway() -> None:
+    async def main() -> None:
+        async with FakeCluster("a b c") as cluster:
+            a = cluster["a"]
+            cluster.network.cut("a", "b")
+            await until(lambda: a.peer("b").state == "dead")
+            before = len(cluster.network.calls)
+            await a.cluster._peers.say_goodbye(1.0)
+            said = [to for source, to, _ in cluster.network.calls[before:] if source == "a"]
+            assert said == ["c"]
 
     run(main())

@@ -50,12 +50,13 @@ def blob(key: int, generation: int = 1, length: int = 100) -> Blob:
 
 def test_a_page_is_handed_out_once_and_only_under_its_full_name() -> None:
     buffer = ReadaheadBuffer(1000)
-    buffer.put(5, blob(1))
-    assert buffer.take(6, 1, 1) is None
-    assert buffer.take(5, 1, 2) is None
-    assert (5, 1, 1) in buffer
-    assert buffer.take(5, 1, 1) == blob(1)
-    assert buffer.take(5, 1, 1) is None
+    buffer.put(blob(1))
+    assert buffer.take(2, 1) is None
+    assert buffer.take(1, 2) is None
+    assert (1, 1) in buffer
+    assert (1, 2) not in buffer
+    assert buffer.take(1, 1) == blob(1)
+    assert buffer.take(1, 1) is None
     assert buffer.bytes_held == 0
     assert buffer.wasted == 0
 
@@ -70,11 +71,11 @@ def test_the_buffer_never_holds_more_than_its_bound_and_counts_what_it_drops(
         if put:
             model.pop(key, None)
             model[key] = length
-            buffer.put(1, blob(key, length=length))
+            buffer.put(blob(key, length=length))
             while sum(model.values()) > 1000:
                 del model[next(iter(model))]
         else:
-            taken = buffer.take(1, key, 1)
+            taken = buffer.take(key, 1)
             assert (taken.length if taken else None) == model.pop(key, None)
         assert buffer.bytes_held == sum(model.values()) <= 1000
         assert len(buffer) == len(model)
@@ -83,10 +84,10 @@ def test_the_buffer_never_holds_more_than_its_bound_and_counts_what_it_drops(
 def test_what_is_dropped_unread_is_counted() -> None:
     buffer = ReadaheadBuffer(250)
     for key in range(5):
-        buffer.put(1, blob(key))
+        buffer.put(blob(key))
     assert buffer.wasted == 3
     buffer = ReadaheadBuffer(0)
-    buffer.put(1, blob(1))
+    buffer.put(blob(1))
     assert len(buffer) == 0
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ramster import settings
-from ramster.addresses import Address
+from ramster.addresses import Address, ExportSpec
 from ramster.settings import Setting
 
 
@@ -33,6 +35,19 @@ def test_a_list_is_read_item_by_item() -> None:
             setting.parse(wrong)
 
 
+def test_a_list_in_one_text_is_split_at_commas_and_an_exports_option_stays_with_it() -> None:
+    exports = row(settings.EXPORT, default=(), repeatable=True)
+    assert exports.split(" a=1M,replicas=2 , b=1M, replicas=8,c=2M,") == [
+        *("a=1M,replicas=2", "b=1M, replicas=8", "c=2M")
+    ]
+    assert exports.split("a=1M,replicas=4096") == ["a=1M", "replicas=4096"]
+    assert row(settings.ADDRESS, default=(), repeatable=True).split("a,b:1") == ["a", "b:1"]
+
+
+def test_a_path_may_be_a_path_object() -> None:
+    assert settings.OPTIONAL_PATH.parse(Path("/a/b")) == "/a/b"
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [
@@ -44,6 +59,11 @@ def test_a_list_is_read_item_by_item() -> None:
         (settings.choice("a", "b"), "b", "b"),
         (settings.count(0, 9), "7", 7),
         (settings.WAIT, "0s", 0.0),
+        (settings.OPTIONAL_SIZE, "none", None),
+        (settings.OPTIONAL_SIZE, "4KiB", 4096),
+        (settings.OPTIONAL_PATH, "none", None),
+        (settings.OPTIONAL_PATH, "./none", "./none"),
+        (settings.EXPORT, "a=1MiB,replicas=2", ExportSpec("a", 2**20, 2)),
         (settings.TARGET, "node-b", "node-b"),
     ],
 )
@@ -66,6 +86,11 @@ def test_reading_undoes_writing_and_may_be_repeated(
         (settings.choice("a"), "A"),
         (settings.count(4, 16), 17),
         (settings.HTTP, False),
+        (settings.OPTIONAL_PATH, ""),
+        (settings.OPTIONAL_PATH, "a\0b"),
+        (settings.OPTIONAL_PATH, "a\nb"),
+        (settings.OPTIONAL_PATH, "a" * 4096),
+        (settings.OPTIONAL_PATH, b"a"),
     ],
 )
 def test_everything_else_is_refused(kind: settings.Kind, wrong: object) -> None:  # type: ignore[type-arg]

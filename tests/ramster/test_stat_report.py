@@ -44,10 +44,17 @@ def test_the_page_of_a_cluster_lists_peers_owners_and_losses() -> None:
     page = render(collected(Mode.RAMSTER, CLUSTER))
     lines = page.splitlines()
     peer = next(line for line in lines if "b:7777" in line)
-    assert peer.split() == ["b", "b:7777", "alive", "5", "B", "3", "-", "0.1", "s", "ago"]
+    assert peer.split() == ["b", "b:7777", "draining", "5", "B", "3", "-", "0.1", "s", "ago"]
     assert any(line.split()[:2] == ["c", "2"] for line in lines)
     assert "  lent     0 B of the frames, of 512.0 KiB" in page
     assert "11 lost" in page
+    assert "  1 234 have fewer copies than they should have\n" in page
+    assert "  lost copies are being made again\n" in page
+    assert (
+        "write-back file\n"
+        "  7 pages in 14.0 KiB of 1.0 MiB; 9 written, 2 read\n"
+        "  3 pages refused, 0 errors of the disk\n"
+    ) in page
     assert " found no room at once (0 writes waited)" in page
     assert all(len(line) <= 100 for line in lines)
 
@@ -56,6 +63,20 @@ def test_a_node_without_peers_in_ramster_mode_says_so() -> None:
     page = render(collected(Mode.RAMSTER, dataclasses.replace(CLUSTER, peers=(), foreign=())))
     assert "peers: none configured" in page
     assert "pages held for" not in page
+
+
+def test_what_does_not_matter_is_not_said() -> None:
+    calm = dataclasses.replace(CLUSTER, pages_under_replicated=0, relocating="", writeback=None)
+    page = render(collected(Mode.RAMSTER, calm))
+    assert not [part for part in ("fewer copies", "made again", "write-back") if part in page]
+    assert " at peers\n" in page
+
+
+def test_a_lone_node_with_a_file_speaks_of_the_file_and_of_no_peers() -> None:
+    page = render(collected(Mode.ZCACHE, dataclasses.replace(CLUSTER, peers=(), foreign=())))
+    assert "0 B in the file" in page
+    assert "write-back file\n" in page
+    assert "peers" not in page
 
 
 def test_block_devices_are_listed() -> None:

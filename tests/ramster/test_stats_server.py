@@ -35,9 +35,9 @@ def figures_now() -> Figures:
     )
 
 
-def answered() -> Future[Figures]:
+def answered(**others: object) -> Future[Figures]:
     future: Future[Figures] = Future()
-    future.set_result(figures_now())
+    future.set_result({**figures_now(), **others})
     return future
 
 
@@ -93,6 +93,9 @@ def test_healthz_is_200_once_the_node_serves_and_503_before_and_while_stopping(
     served: Served,
 ) -> None:
     assert served.get("/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
+    served.state = "draining"
+    served.request = lambda: answered(state="draining")
+    assert served.get("/healthz")[::2] == (200, "draining\n")
     for state in ("starting", "stopping"):
         served.state = state
         assert served.get("/healthz")[::2] == (503, f"{state}\n")

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from ramster.tasks import SupervisedTasks
+from ramster.tasks import SupervisedTasks, together
 from tests.support.virtual_time import run
 
 
@@ -60,3 +60,24 @@ def test_stop_ends_tasks_and_those_that_they_start_on_their_way_out() -> None:
         assert tasks.failure is None
 
     run(main())
+
+
+def test_calls_run_side_by_side_and_all_of_them() -> None:
+    async def main() -> None:
+        done: list[int] = []
+        gate = asyncio.Event()
+
+        async def wait(number: int) -> None:
+            if number == 0:
+                await gate.wait()
+            else:
+                gate.set()
+            done.append(number)
+
+        await together([])
+        await together([wait(1)])
+        gate.clear()
+        await together([wait(0), wait(1)])
+        assert sorted(done) == [0, 1, 1]
+
+    asyncio.run(main())

@@ -115,3 +115,22 @@ def test_code_in_documents_runs(block: str, capsys: pytest.CaptureFixture[str]) 
     with EmbeddedNode(config) as node:
         here = block.replace("127.0.0.1:7777", node.node.endpoints["peers"])
         exec(compile(here, "document", "exec"), {"__name__": "__main__"})
+
+
+FAILURE_MODES = (ROOT / "docs" / "failure-modes.md").read_text()
+
+
+def test_every_fault_names_its_tests() -> None:
+    rows = re.findall(r"^\| \[(\d+)\]\(#(\d+)\) \|", FAILURE_MODES, re.M)
+    assert rows == [(str(number), str(number)) for number in range(1, len(rows) + 1)]
+    for number, _ in rows:
+        tests = FAILURE_MODES.partition(f"\n### {number}\n")[2].partition("\n### ")[0]
+        assert "`tests/" in tests, number
+
+
+@pytest.mark.parametrize("test", sorted(set(re.findall(r"`(tests/[^`]+)`", FAILURE_MODES))))
+def test_the_tests_of_faults_exist(test: str) -> None:
+    place, _, name = test.partition("::")
+    text = (ROOT / place).read_text() if (ROOT / place).is_file() else ""
+    assert text or (ROOT / place).is_dir(), test
+    assert not name or re.search(rf"^(async )?def {name}\(", text, re.M), test

@@ -25,6 +25,7 @@ CLUSTER = {
     "lenders",
     "limits",
     "membership",
+    "no_peers",
     "peers",
     "placement",
     "readahead",
@@ -170,6 +171,20 @@ def test_importing_ramster_loads_nothing_else() -> None:
 def test_importing_the_node_does_not_load_the_peer_layer() -> None:
     loaded = loaded_by("import ramster.node, ramster.embed, ramster.commands.serve")
     assert not loaded & {"grpc", "google.protobuf", "ramster.cluster", "ramster.rpc"}
+
+
+def test_a_lone_node_with_a_write_back_file_loads_the_cluster_core_and_no_grpc(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "pages"
+    loaded = loaded_by(
+        "from ramster import EmbeddedNode, NodeConfig\n"
+        f"config = NodeConfig(peer=('b:1',), writeback={str(file)!r}, writeback_limit=2**20,"
+        " http=None)\n"
+        "with EmbeddedNode(config) as node: node.figures()"
+    )
+    assert "ramster.cluster" in loaded
+    assert not loaded & {"grpc", "google.protobuf", "ramster.rpc", "ramster.wire"}
 
 
 def test_zcache_alone_loads_no_part_of_ramster() -> None:

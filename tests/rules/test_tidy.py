@@ -79,14 +79,16 @@ def _sleeps(call: ast.Call) -> bool:
 POLLING = {"tests/support/containers.py", "tests/support/grpc_peers.py"}
 """Where waiting for a condition outside of this process is written, each with its deadline."""
 
-VIRTUAL_TIME = {"tests/support/fake_network.py", "tests/support/history.py"}
-"""Parts of the simulated cluster; on its event loop the clock jumps and sleeping takes no time."""
+VIRTUAL_TIME = {"tests/support/fake_network.py"}
+"""Part of the fake cluster; on its event loop the clock jumps and sleeping takes no time. So is all
+of the simulator."""
 
 
 def _on_virtual_time(test: Path) -> bool:
     text = (ROOT / test).read_text()
     named = "tests.support.virtual_time" in text or test.name == "virtual_time.py"
-    return str(test) in VIRTUAL_TIME or (named and "asyncio.run(" not in text)
+    simulated = test.parts[:2] == ("tests", "simulation")
+    return simulated or str(test) in VIRTUAL_TIME or (named and "asyncio.run(" not in text)
 
 
 @pytest.mark.parametrize("test", TESTS, ids=str)

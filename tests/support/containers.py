@@ -6,12 +6,15 @@ Does not cover: workloads (``nbd_workload``).
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +22,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-__all__ = ["ContainerCluster", "ContainerNode", "wait_until"]
+__all__ = ["ContainerCluster", "ContainerNode", "MemoryPeaks", "wait_until"]
 
 _STATS = """
 import urllib.request
@@ -35,6 +38,43 @@ def wait_until(holds: Callable[[], bool], what: str, within_s: float = 30.0) -> 
             raise AssertionError(f"not within {within_s} s: {what}")
         time.sleep(0.05)
     return time.monotonic() - start
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPeaks:
+    """The most memory of a node's present life, in bytes; None where it cannot be read."""
+
+    resident: int | None
+    """VmHWM of the node's process."""
+    container: int | None
+    """What the kernel charged to the container at most, its page cache included."""
+
+    @classmethod
+    def of(cls, pid: int) -> MemoryPeaks:
+        """Of a container's first process (``state()["Pid"]``; 0 where there is none).
+
+        Read from outside of the container: a program run inside would count as well.
+        """
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            return cls(None, None)
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        resident = int(found[1]) * 1024 if found else None
+        for group in groups:
+            _, controllers, path = group.split(":", 2)
+            if controllers == "memory":
+                peak = Path(f"/sys/fs/cgroup/memory{path}/memory.max_usage_in_bytes")
+            elif not controllers:
+                peak = Path(f"/sys/fs/cgroup{path}/memory.peak")
+            else:
+                continue
+            try:
+                return cls(resident, int(peak.read_text()))
+            except OSError:
+                continue  # the other hierarchy, or a kernel that does not keep the peak
+        return cls(resident, None)
 
 
 @dataclass
@@ -77,6 +117,28 @@ class ContainerNode:
         except (OSError, urllib.error.URLError, AssertionError):
             return False
 
+    def stats_from_host(self, timeout_s: float = 3.0) -> dict[str, Any]:
+        """``/stats`` through the published port, which costs the container nothing.
+
+        Raises OSError or ValueError where the node does not answer.
+        """
+        try:
+            url = f"http://{self._published(7780)}/stats"
+        except AssertionError as error:
+            raise OSError(f"node {self.name}: no published port") from error
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+                figures: dict[str, Any] = json.load(answer)
+        except http.client.HTTPException as error:
+            raise OSError(f"node {self.name}: half an answer: {error!r}") from error
+        return figures
+
+    def state(self) -> dict[str, Any]:
+        """The engine's account of the container: ``Running``, ``ExitCode``, ``OOMKilled``, ..."""
+        self.container.reload()
+        state: dict[str, Any] = self.container.attrs["State"]
+        return state
+
     def logs(self) -> str:
         """The last lines that the node logged."""
         return str(self.container.logs(tail=40).decode(errors="replace"))
@@ -89,6 +151,19 @@ class ContainerNode:
         """SIGKILL, as a crash would."""
         self.container.kill()
         self.container.wait()
+
+    def stop(self, within_s: int) -> int:
+        """SIGTERM, and SIGKILL if that took too long; returns the exit code."""
+        self.container.stop(timeout=within_s)
+        return int(self.state()["ExitCode"])
+
+    def pause(self) -> None:
+        """Stop every thread of it where it is."""
+        self.container.pause()
+
+    def unpause(self) -> None:
+        """Let it go on as if nothing had been."""
+        self.container.unpause()
 
     def start_again(self) -> None:
         """A second life of the same node."""
@@ -123,8 +198,14 @@ class ContainerCluster:
         self._mark = uuid4().hex[:8]
         self.network = self.engine.networks.create(f"ramster-test-{self._mark}", driver="bridge")
 
-    def start(self, name: str, *, memory: str | None = None, **settings: str) -> ContainerNode:
-        """Start a node; settings become RAMSTER_* variables (``pool_limit="64MiB"``)."""
+    def start(
+        self, name: str, *, memory: str | None = None, healthcheck: bool = True, **settings: str
+    ) -> ContainerNode:
+        """Start a node; settings become RAMSTER_* variables (``pool_limit="64MiB"``).
+
+        ``healthcheck``: whether the engine runs the image's check every few seconds, a program
+        whose memory and time count as the container's.
+        """
         values = {"http": "0.0.0.0:7780", "listen": "0.0.0.0:7777", **settings}
         environment = {f"RAMSTER_{key.upper()}": value for key, value in values.items()}
         container = self.engine.containers.create(
@@ -135,6 +216,7 @@ class ContainerCluster:
             ports={"7780/tcp": ("127.0.0.1", None), "10809/tcp": ("127.0.0.1", None)},
             mem_limit=memory,
             memswap_limit=memory,
+            healthcheck=None if healthcheck else {"test": ["NONE"]},
             detach=True,
         )
         node = ContainerNode(name, container, self.network)
@@ -151,7 +233,18 @@ class ContainerCluster:
             node.wait_healthy()
 
     def close(self) -> None:
-        """Remove containers and network."""
+        """Remove containers and network, as many as can be; raises what went wrong first."""
+        failures: list[docker.errors.APIError] = []
         for node in self.nodes.values():
-            node.container.remove(force=True)
-        self.network.remove()
+            try:
+                if node.state()["Paused"]:
+                    node.unpause()
+                node.container.remove(force=True)
+            except docker.errors.APIError as error:
+                failures.append(error)
+        try:
+            self.network.remove()
+        except docker.errors.APIError as error:
+            failures.append(error)
+        if failures:
+            raise failures[0]

@@ -7,10 +7,13 @@ from typing import Any
 
 from ramster.clock import LoopClock
 from ramster.cluster import Cluster, ClusterConfig
+from ramster.lenders import Place
 from ramster.snapshot import PeerSnapshot
+from ramster.writeback import Writeback
+from tests.support.fake_disk import FakeDisk
 from tests.support.fake_network import FakeNetwork
 from tests.support.virtual_time import until
-from zcache import PAGE_SIZE, Cache, CacheConfig, PoolKind
+from zcache import PAGE_SIZE, Cache, CacheConfig, PoolKind, place_of
 
 MIB = 1024 * 1024
 
@@ -23,7 +26,13 @@ def make_page(number: int, version: int = 0) -> bytes:
 
 
 class Node:
-    """One node: a cache and its cluster layer."""
+    """One node: a cache and its cluster layer.
+
+    ``writeback_bytes``: what its write-back file may grow to; each life has a new one, on ``disk``.
+    """
+
+    disk: FakeDisk
+    writeback: Writeback
 
     def __init__(
         self,
@@ -35,17 +44,21 @@ class Node:
         pool_bytes: int = MIB,
         lend_bytes: int | None = None,
         cache_knobs: dict[str, Any] | None = None,
+        writeback_bytes: int = 0,
         **knobs: Any,
     ) -> None:
         self.network = network
         self.name = name
         self.life = 0
         self._seed = seed
+        self._writeback_bytes = writeback_bytes
         self._cache_config = CacheConfig(
             pool_bytes_max=pool_bytes,
             foreign_bytes_max=pool_bytes // 2 if lend_bytes is None else lend_bytes,
             **(cache_knobs or {}),
         )
+        if not writeback_bytes:
+            knobs.pop("writeback_safety", None)
         self._config = ClusterConfig(
             node=name, peers=tuple(peer for peer in peers if peer != name), **knobs
         )
@@ -55,24 +68,30 @@ class Node:
         """Begin a life: an empty cache, another incarnation."""
         self.life += 1
         self.cache = Cache(self._cache_config)
+        if self._writeback_bytes:
+            self.disk = FakeDisk(Random(f"disk {self._seed} {self.name} {self.life}"))
+            self.writeback = Writeback(self.disk, self._writeback_bytes, LoopClock())
         self.cluster = Cluster(
             self.cache,
             self._config,
             self.network.transport(self.name),
             clock=LoopClock(),
             random=Random(f"{self._seed} {self.name} {self.life}"),
+            writeback=self.writeback if self._writeback_bytes else None,
         )
         self.store = self.cluster.store
         self.network.up(self.name, self.cluster.handler)
         await self.cluster.start()
         self.running = True
 
-    async def stop(self) -> None:
-        """End a life in good order, as far as this process goes; peers notice by themselves."""
+    async def stop(self, *, goodbye_s: float = 0.0) -> None:
+        """End a life in good order, as far as this process goes; peers notice by themselves, or
+        are told so.
+        """
         if self.running:
             self.running = False
             self.network.down(self.name)
-            await self.cluster.stop()
+            await self.cluster.stop(goodbye_s=goodbye_s)
             assert self.cluster.tasks.failure is None, repr(self.cluster.tasks.failure)
 
     crash = stop
@@ -87,8 +106,22 @@ class Node:
         found = await self.store.get_many(pool, object_id, [index], into)
         return bytes(into) if found == b"\1" else None
 
-    def pool(self, kind: PoolKind = PoolKind.PERSISTENT, *, exclusive: bool = False) -> int:
-        return self.store.create_pool(kind, exclusive_gets=exclusive)
+    def pool(
+        self,
+        kind: PoolKind = PoolKind.PERSISTENT,
+        *,
+        exclusive: bool = False,
+        replicas: int | None = None,
+    ) -> int:
+        return self.store.create_pool(kind, exclusive_gets=exclusive, replicas=replicas)
+
+    def places(self, pool: int, count: int, *, object_id: int = 1) -> dict[int, Place]:
+        """Where the pages of a pool are that are away, by index."""
+        away = self.cache.peek_away(pool, object_id, range(count))
+        return {
+            index: self.cluster._table.place(place_of(where))
+            for index, where in zip(away.positions, away.wheres, strict=True)
+        }
 
     @property
     def counters(self) -> Any:
@@ -154,7 +187,8 @@ class FakeCluster:
             node.cache.verify()
 
     def accounts_agree(self) -> bool:
-        """Whether lenders hold what their owners have away, and nothing is on its way.
+        """Whether every lender of a place holds what its owner has there and no more, and nothing
+        is on its way.
 
         To the page, except that a lender may have dropped ephemeral ones for its own needs.
         """
@@ -162,11 +196,30 @@ class FakeCluster:
             view = owner.cluster.snapshot()
             if view.flushes_pending or view.spill_bytes_in_flight:
                 return False
+            if view.writeback is not None and view.writeback.pages != in_file(owner):
+                return False
             for peer in view.peers:
                 lender = self.nodes[peer.address]
                 if held(lender, owner.name, PoolKind.PERSISTENT) != away_at(owner, peer, 0):
                     return False
                 if held(lender, owner.name, PoolKind.EPHEMERAL) > away_at(owner, peer, 1):
+                    return False
+        return all(self.has_all_copies(owner) for owner in self.nodes.values())
+
+    def has_all_copies(self, owner: Node) -> bool:
+        """Whether every persistent page of a node is at each lender that its place names, under its
+        name; lives and leases that are over do not count.
+        """
+        table = owner.cluster._table
+        for number in owner.cache.stats().away_by_where:
+            place = table.place(number)
+            if place.kind is not PoolKind.PERSISTENT:
+                continue
+            names = names_at(owner, number)
+            for lender in place.lenders:
+                if owner.cluster._membership.address_of(lender) is None:
+                    continue
+                if not names <= names_held(self.nodes[lender.node], lender.lease):
                     return False
         return True
 
@@ -180,14 +233,48 @@ def held(lender: Node, owner: str, kind: PoolKind) -> int:
     )
 
 
+def names_held(lender: Node, number: int) -> set[tuple[int, int]]:
+    """(key, generation) of the persistent pages that a lender holds under a lease."""
+    entries = lender.cache._entries
+    for lease in lender.cluster._foreign.leases:
+        if lease.number == number:
+            pool = entries.index.pool(lease.pools[PoolKind.PERSISTENT], foreign=True)
+            table = entries.table
+            return {
+                (table.indexes[entry], table.generations[entry])
+                for entry in entries.index.walk_pool(pool)
+            }
+    return set()
+
+
+def names_at(owner: Node, number: int) -> set[tuple[int, int]]:
+    """(key, generation) of the pages that an owner has at a place."""
+    names: set[tuple[int, int]] = set()
+    cursor = 0
+    while True:
+        _, away, cursor = owner.cache.scan_away(number, cursor=cursor, pages_max=4096)
+        names.update(zip(away.keys, away.generations, strict=True))
+        if not cursor:
+            return names
+
+
 def away_at(owner: Node, peer: PeerSnapshot, column: int) -> int:
-    """Pages that an owner has at a peer's present life: persistent (0) or ephemeral (1) ones."""
+    """Pages that an owner has at a peer's present life: persistent (0) or ephemeral (1) ones. One
+    with copies at several lenders counts at each of them.
+    """
     counts = owner.cache.stats().away_by_where
     return sum(
-        counts[where][column]
-        for where in counts
-        if owner.cluster._table.place(where).lenders[0].lease == peer.lease
+        counts[number][column]
+        for number in counts
+        for lender in owner.cluster._table.place(number).lenders
+        if lender.node == peer.node and lender.lease == peer.lease
     )
+
+
+def in_file(owner: Node) -> int:
+    """Pages that an owner has in its write-back file, by its stubs."""
+    counts = owner.cache.stats().away_by_where
+    return sum(sum(counts[number]) for number in counts if owner.cluster._table.place(number).disk)
 
 
 async def fill(node: Node, pool: int, count: int, *, first: int = 0, version: int = 0) -> None:

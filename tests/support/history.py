@@ -188,7 +188,7 @@ class Writer:
 class History:
     """One run."""
 
-    def __init__(self, seed: int, *, faults: bool = True, steps: int = 300) -> None:
+    def __init__(self, seed: int, *, faults: bool = True, steps: int = 300, **knobs: Any) -> None:
         self.seed = seed
         self._random = Random(f"{seed} faults")
         self._faults = faults
@@ -198,7 +198,8 @@ class History:
             f"only_{name}": {"pool_bytes": 1024 * self._random.choice((96, 160, 320, 1024))}
             for name in "abc"
         }
-        self.cluster = FakeCluster("a b c", seed=seed, spill_ephemeral=ephemeral, **QUICK, **sizes)
+        common = QUICK | {"spill_ephemeral": ephemeral} | knobs
+        self.cluster = FakeCluster("a b c", seed=seed, **common, **sizes)
         self._trouble_until = 0.0
         """Losses that pass with time are explained up to here."""
         self._crashes = 0

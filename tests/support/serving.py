@@ -58,6 +58,8 @@ class ServeProcess:
         words = ["serve", "--name", "n", "--http", "127.0.0.1:0", *flags]
         self.lines: list[str] = []
         """What it logged, as far as it was read."""
+        self.ready: dict[str, str] = {}
+        """What its ready line said, once it was waited for."""
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"{before}\n{_MAIN}", *words],
             cwd=ROOT,
@@ -97,7 +99,8 @@ class ServeProcess:
     def wait_ready(self) -> dict[str, str]:
         """What its ready line says, as key and value."""
         words = self.wait_line(": ready ").split(": ready ")[1].split()
-        return dict(word.split("=", 1) for word in words)
+        self.ready = dict(word.split("=", 1) for word in words)
+        return self.ready
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -18,7 +18,7 @@ class DeadlockError(Exception):
     """Every task waits for something that no task and no timer will bring."""
 
 
-class _JumpingSelector(selectors.SelectSelector):
+class JumpingSelector(selectors.SelectSelector):
     """A selector that does not wait: it hands the time it should have waited to the loop."""
 
     jump: Callable[[float], None]
@@ -35,9 +35,11 @@ class _JumpingSelector(selectors.SelectSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose ``time`` moves only when all tasks wait."""
 
+    selector_class: type[JumpingSelector] = JumpingSelector
+
     def __init__(self, start_s: float = 1000.0) -> None:
         self._now = start_s
-        selector = _JumpingSelector()
+        selector = self.selector_class()
         selector.jump = self._jump
         super().__init__(selector)
         self._clock_resolution = 1e-9

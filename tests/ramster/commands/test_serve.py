@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import signal
 import socket
 import urllib.request
@@ -11,6 +13,7 @@ import pytest
 
 from ramster.stats_client import fetch_figures
 from tests.support.serving import BLOCK_GRPC, ServeProcess, run_ramster
+from tests.support.three_nodes import three_nodes, write_pages, wrong_pages
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -48,6 +51,60 @@ def test_a_second_signal_ends_it_at_once(second: signal.Signals) -> None:
             assert (answer.code, answer.read()) == (503, b"stopping\n")
         serving.signal(second)
         assert serving.wait() == 128 + second
+
+
+def test_a_lender_that_is_told_to_stop_hands_its_pages_over_first() -> None:
+    with three_nodes() as (owner, lender, url):
+        asyncio.run(write_pages(url))
+        lender.signal(signal.SIGTERM)
+        assert lender.wait() == 0
+        (said,) = [line for line in lender.lines if "drained in" in line]
+        handed_over, left = (int(n) for n in re.findall(r"(\d+) pages handed over, (\d+)", said)[0])
+        assert handed_over > 500
+        assert left == 0
+        assert asyncio.run(wrong_pages(url)) == []
+        owner.signal(signal.SIGTERM)
+        assert owner.wait() == 0
+        assert not [line for line in owner.lines if "persistent pages lost" in line]
+
+
+def test_a_second_signal_ends_a_node_that_drains_at_once() -> None:
+    with three_nodes("--dead-after", "60s", "--drain-timeout", "60s") as (owner, lender, url):
+        asyncio.run(write_pages(url))
+        owner.signal(signal.SIGSTOP)  # it takes nothing back for now
+        lender.signal(signal.SIGTERM)
+        lender.wait_line("pages of others left")
+        lender.signal(signal.SIGINT)
+        assert lender.wait() == 128 + signal.SIGINT
+
+
+def test_the_time_for_draining_is_bounded() -> None:
+    with three_nodes("--drain-timeout", "100ms") as (owner, lender, url):
+        asyncio.run(write_pages(url))
+        owner.signal(signal.SIGSTOP)
+        lender.signal(signal.SIGTERM)
+        assert lender.wait() == 0
+        assert [
+            line for line in lender.lines if "WARNING" in line and " 0 pages handed over" in line
+        ]
+
+
+def test_a_node_that_shall_not_drain_stops_at_once() -> None:
+    with three_nodes("--drain-timeout", "0") as (_, lender, url):
+        asyncio.run(write_pages(url))
+        lender.signal(signal.SIGTERM)
+        assert lender.wait() == 0
+        assert not [line for line in lender.lines if "drain" in line]
+
+
+def test_a_write_back_file_that_cannot_be_used_is_one_line_that_names_its_source(
+    tmp_path: Path,
+) -> None:
+    flags = ("--writeback", str(tmp_path), "--writeback-limit", "1MiB", "--http", "off")
+    done = run_ramster("serve", *flags)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"ramster serve: writeback = '{tmp_path}' (from --writeback): ")
+    assert done.stderr.count("\n") == 1
 
 
 DYING_UPKEEP = """
@@ -104,12 +161,15 @@ def listening_ports(pid: int) -> set[int]:
     return ports
 
 
+@pytest.mark.parametrize("with_file", [False, True])
 def test_zcache_mode_with_peers_configured_opens_no_port_for_peers_and_loads_no_grpc(
-    tmp_path: Path,
+    tmp_path: Path, with_file: bool
 ) -> None:
     file = tmp_path / "node.toml"
     file.write_text('mode = "ramster"\npeer = ["127.0.0.1:1"]\nlisten = "127.0.0.1:0"\n')
     flags = ("--config", str(file), "--nbd", "tcp://127.0.0.1:0", "--export", "d=1MiB")
+    if with_file:
+        flags += ("--writeback", str(tmp_path / "pages"), "--writeback-limit", "1MiB")
     with ServeProcess(*flags, "--mode", "zcache", before=BLOCK_GRPC) as serving:
         ready = serving.wait_ready()
         assert "peers" not in ready
