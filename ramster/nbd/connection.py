@@ -1,8 +1,8 @@
 """One client's connection: bytes in and out, requests under way, back-pressure, its end.
 
 Covers: reading without copies, the bounded number of requests in flight, the workers that carry
-them out, replies in as few writes as possible, deadlines. Does not cover: what requests do
-(``requests.py``), the handshake's content (``handshake.py``), listening (``server.py``).
+them out, deadlines. Does not cover: what requests do (``requests.py``), how replies get into the
+socket (``outbox.py``), the handshake's content (``handshake.py``), listening (``server.py``).
 
 Reading. ``get_buffer`` hands the event loop the place where the next bytes belong: the receive
 buffer, or the rest of a write's payload. A request is queued when it is complete, so a client that
@@ -15,40 +15,43 @@ goes on with the queue, and replies overtake each other. (The first steps of a s
 inside a real task, because a store may use ``asyncio.timeout``.)
 
 Back-pressure. With too many requests or bytes in flight, or with a client that does not take its
-replies, the socket is not read and nothing new is begun.
+replies, the socket is not read and nothing new is begun. So it is while a request waits for its
+share of the bytes that all connections have together (``budget.py``): it stays in the receive
+buffer. What a request took is given back once: when the socket has taken its reply, or else where
+it ends without one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import socket
 from collections import deque
 from typing import Final, Protocol
 
+from ramster.nbd.budget import FlightBudget
 from ramster.nbd.counters import ConnectionFigures, Traffic
 from ramster.nbd.device import BlockDevice
 from ramster.nbd.export import Export, ExportTable
 from ramster.nbd.handshake import Handshake, Phase
 from ramster.nbd.limits import NbdLimits
+from ramster.nbd.outbox import CHUNK_BYTES_MAX, Outbox
 from ramster.nbd.protocol import REQUEST, REQUEST_MAGIC, Command, NbdError, ProtocolError
-from ramster.nbd.requests import Refusal, Request, Responder
-from zcache import Buffer
+from ramster.nbd.requests import Refusal, Request, Responder, buffer_bytes
 
 __all__ = ["Connection", "ConnectionHost"]
 
-RECEIVE_BUFFER_BYTES: Final = 256 * 1024
-SEND_BUFFER_BYTES: Final = 1024 * 1024
-"""Replies that the socket has not taken before nothing new is begun."""
+RECEIVE_BUFFER_BYTES: Final = 128 * 1024
 TURN_BYTES: Final = 1024 * 1024
 """What one worker does before others get their turn; a request costs its length and ..."""
 REQUEST_COST_BYTES: Final = 8192
 """... this."""
-JOIN_BYTES_MAX: Final = 256 * 1024
-"""Replies are gathered into one write up to this size."""
 IDLE_WORKERS_MAX: Final = 4
 WRITE_DRAINED_FACTOR: Final = 4
 """A refused write's payload is read and thrown away up to this many times the largest payload."""
+HANGUP_LOOK_S: Final = 1.0
+"""A socket that is not read does not tell of its end; while its request waits it is asked."""
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A client whose machine died is noticed after two minutes."""
 
@@ -62,6 +65,7 @@ class ConnectionHost(Protocol):
     """What a connection needs of its server."""
 
     limits: NbdLimits
+    budget: FlightBudget
     exports: ExportTable
 
     def device(self, export: Export) -> BlockDevice:
@@ -113,20 +117,22 @@ class Connection(asyncio.BufferedProtocol):
         self._queue: deque[Request] = deque()
         self._requests_in_flight = 0
         self._bytes_in_flight = 0
+        self._share = host.budget.share(self._share_granted)
+        self._hangup_look: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self._worker_coming = False
         """A worker will run at the loop's next turn."""
         self._relief_due = False
         # sending
-        self._out: list[Buffer] = []
-        self._out_bytes = 0
-        self._writable = True
+        self._outbox = Outbox(self._share.give_back)
         # the end
         self._last_request_read = False
         """The client said goodbye: answer what is under way and close."""
         self._stopping = False
         """The server is stopping: what has not begun fails with ESHUTDOWN."""
+        self._ending = False
+        """Only replies are left to be sent, against a deadline."""
         self._lost = False
 
     # -- for the server ----------------------------------------------------------------------------
@@ -146,6 +152,8 @@ class Connection(asyncio.BufferedProtocol):
         self._stopping = True
         if self._handshake is not None:
             self._handshake.shutting_down = True
+        self._share.leave()
+        self._resume_reading()  # what waited for its share is refused
         self._wake_worker()
         self._settle()
 
@@ -168,7 +176,7 @@ class Connection(asyncio.BufferedProtocol):
             _log.warning("client %s: refused, too many connections", self.peer)
             transport.abort()
             return
-        transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
+        transport.set_write_buffer_limits(high=0)
         _keep_alive(transport)
         self._deadline = self._loop.call_later(
             self._limits.handshake_timeout_s, self._handshake_timed_out
@@ -191,6 +199,7 @@ class Connection(asyncio.BufferedProtocol):
             if not self._payload:
                 self._enqueue(self._pending)
                 self._pending = None
+                self._payload = memoryview(b"")  # an empty rest would keep all of it
         try:
             if self._handshake is not None:
                 self._negotiate(self._handshake)
@@ -199,7 +208,7 @@ class Connection(asyncio.BufferedProtocol):
         except ProtocolError as error:
             self._host.count_protocol_error()
             _log.warning("client %s broke the protocol: %s", self.peer, error)
-            self._queue.clear()
+            self._drop_queue()
             if self._transport is not None:
                 self._transport.abort()
 
@@ -211,13 +220,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """See ``asyncio.BaseProtocol``."""
-        self._writable = False
+        self._outbox.pause()
 
     def resume_writing(self) -> None:
         """See ``asyncio.BaseProtocol``."""
-        self._writable = True
+        self._outbox.resume()
+        self._send()
         self._wake_worker()
-        self._resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed; requests under way end in their own time."""
@@ -225,10 +234,15 @@ class Connection(asyncio.BufferedProtocol):
         self._lost = True
         if self._deadline is not None:
             self._deadline.cancel()
-        self._pending = None
+        if self._hangup_look is not None:
+            self._hangup_look.cancel()
+        self._share.leave()
+        if self._pending is not None:
+            self._share.give_back(self._pending.cost)
+            self._pending = None
         self._payload = memoryview(b"")
-        self._queue.clear()
-        self._out.clear()
+        self._drop_queue()
+        self._outbox.clear()
         for sleeper in self._idle:
             sleeper.set_result(None)
         self._idle.clear()
@@ -283,25 +297,32 @@ class Connection(asyncio.BufferedProtocol):
                 thrown = min(self._discard, self._end - self._start)
                 self._start += thrown
                 self._discard -= thrown
-            if self._is_full():
-                self._pause_reading()
-                break
             if self._pending is not None or self._end - self._start < _HEADER_BYTES:
-                break
+                break  # a payload that is being received has its place already
             magic, flags, command, cookie, offset, length = REQUEST.unpack_from(view, self._start)
             if magic != REQUEST_MAGIC:
                 raise ProtocolError(f"request magic {magic:#x}")
-            self._start += _HEADER_BYTES
             if command == Command.DISC:
+                self._start += _HEADER_BYTES
                 self._last_request_read = True
                 break
+            if self._is_full():
+                self._pause_reading()
+                break
             refusal = responder.check(command, flags, offset, length)
+            if refusal is None and self._stopping:
+                refusal = _SHUTDOWN
+            cost = 0 if refusal is not None else buffer_bytes(command, offset, length)
+            if cost and not self._share.take(cost):
+                self._await_share()
+                break
+            self._start += _HEADER_BYTES
             if refusal is not None:
                 self._read_refused(Request(command, flags, cookie, offset, length, None, refusal))
             elif command == Command.WRITE:
-                self._read_payload(flags, cookie, offset, length)
+                self._read_payload(flags, cookie, offset, length, cost)
             else:
-                self._enqueue(Request(command, flags, cookie, offset, length))
+                self._enqueue(Request(command, flags, cookie, offset, length, None, None, cost))
         self._make_room()
         self._wake_worker()
         if self._last_request_read:
@@ -315,16 +336,21 @@ class Connection(asyncio.BufferedProtocol):
             self._discard = request.length
         self._enqueue(request._replace(length=0))
 
-    def _read_payload(self, flags: int, cookie: int, offset: int, length: int) -> None:
+    def _read_payload(self, flags: int, cookie: int, offset: int, length: int, cost: int) -> None:
         here = self._view[self._start : min(self._start + length, self._end)]
         self._start += len(here)
+        payload: bytes | bytearray
         if len(here) == length:
-            self._enqueue(Request(Command.WRITE, flags, cookie, offset, length, bytes(here)))
-            return
-        payload = bytearray(length)
-        payload[: len(here)] = here
-        self._pending = Request(Command.WRITE, flags, cookie, offset, length, payload)
-        self._payload = memoryview(payload)[len(here) :]
+            payload = bytes(here)
+        else:
+            payload = bytearray(length)
+            payload[: len(here)] = here
+        request = Request(Command.WRITE, flags, cookie, offset, length, payload, None, cost)
+        if len(here) == length:
+            self._enqueue(request)
+        else:
+            self._pending = request
+            self._payload = memoryview(payload)[len(here) :]
 
     def _make_room(self) -> None:
         """Move the beginning of an incomplete request to the front."""
@@ -337,7 +363,8 @@ class Connection(asyncio.BufferedProtocol):
         return (
             self._requests_in_flight >= self._limits.requests_in_flight_max
             or self._bytes_in_flight >= self._limits.bytes_in_flight_max
-            or not self._writable
+            or not self._outbox.writable
+            or self._share.waiting
         )
 
     def _pause_reading(self) -> None:
@@ -354,6 +381,25 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
             self.buffer_updated(0)
 
+    def _await_share(self) -> None:
+        """Read nothing until the request at the head of the receive buffer has its bytes."""
+        self._pause_reading()
+        if self._hangup_look is None:
+            self._hangup_look = self._loop.call_later(HANGUP_LOOK_S, self._look_for_hangup)
+
+    def _share_granted(self) -> None:
+        self._loop.call_soon(self._resume_reading)
+
+    def _look_for_hangup(self) -> None:
+        self._hangup_look = None
+        if not self._share.waiting or self._transport is None:
+            return
+        if _hung_up(self._transport):
+            _log.debug("client %s: gone while a request waited for its turn", self.peer)
+            self._transport.abort()
+        else:
+            self._await_share()
+
     # -- carrying requests out ---------------------------------------------------------------------
 
     def _enqueue(self, request: Request) -> None:
@@ -361,9 +407,17 @@ class Connection(asyncio.BufferedProtocol):
         self._bytes_in_flight += request.length
         self._queue.append(request)
 
+    def _drop_queue(self) -> None:
+        """Forget the requests that have not begun."""
+        for request in self._queue:
+            self._requests_in_flight -= 1
+            self._bytes_in_flight -= request.length
+            self._share.give_back(request.cost)
+        self._queue.clear()
+
     def _wake_worker(self) -> None:
         """See to it that a worker looks at the queue, unless one will anyway."""
-        if not self._queue or self._worker_coming or not self._writable or self._lost:
+        if not self._queue or self._worker_coming or not self._outbox.writable or self._lost:
             return
         self._worker_coming = True
         if self._idle:
@@ -381,7 +435,7 @@ class Connection(asyncio.BufferedProtocol):
             self._send()
             if self._lost:
                 return
-            if self._queue and self._writable:
+            if self._queue and self._outbox.writable:
                 # Others first: the loop polls its sockets before this worker goes on.
                 self._worker_coming = True
                 await asyncio.sleep(0)
@@ -395,25 +449,29 @@ class Connection(asyncio.BufferedProtocol):
     async def _take_turn(self) -> None:
         """Carry out requests of the queue, one after the other, up to a turn's worth."""
         assert self._responder is not None
-        answer, queue = self._responder.answer, self._queue
+        answer, queue, outbox = self._responder.answer, self._queue, self._outbox
         left = TURN_BYTES
-        while queue and self._writable and left > 0:
+        while queue and outbox.writable and left > 0:
             request = queue.popleft()
             if self._stopping and request.refusal is None:
                 request = request._replace(refusal=_SHUTDOWN)
-            if (queue or self._out) and not self._relief_due:
+            if (queue or outbox) and not self._relief_due:
                 # Runs only if this worker gets stuck in the store, or has ended its turn.
                 self._relief_due = True
                 self._loop.call_soon(self._relieve)
+            pieces = None
             try:
                 pieces = await answer(request)
             finally:
                 self._requests_in_flight -= 1
                 self._bytes_in_flight -= request.length
+                if pieces is None or self._lost:  # there is no reply, or nobody to get it
+                    self._share.give_back(request.cost)
+            if self._lost:
+                return
             left -= request.length + REQUEST_COST_BYTES
-            self._out += pieces
-            self._out_bytes += sum(map(len, pieces))
-            if self._out_bytes > JOIN_BYTES_MAX:
+            outbox.add(pieces, request.cost)
+            if outbox.bytes_waiting > CHUNK_BYTES_MAX:
                 self._send()
 
     def _relieve(self) -> None:
@@ -434,13 +492,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _send(self) -> None:
         """Hand the replies gathered to the socket; go on reading if that was held up."""
-        if self._out and not self._lost and self._transport is not None:
-            if len(self._out) == 1:
-                self._transport.write(self._out[0])
-            else:
-                self._transport.writelines(self._out)
-        self._out.clear()
-        self._out_bytes = 0
+        if self._lost:
+            return
+        if self._transport is not None:
+            self._outbox.send(self._transport)
         self._resume_reading()
         if self._last_request_read or self._stopping:
             self._settle()
@@ -449,20 +504,23 @@ class Connection(asyncio.BufferedProtocol):
         """Close when nothing is left to be answered; say ``gone`` when nothing is left at all."""
         if self._lost:
             if not self._workers and not self.gone.done():
+                assert not self._share.held, "every request has given back what it took"
                 self.gone.set_result(None)
                 self._host.dismiss(self)
             return
         ending = self._last_request_read or self._stopping
-        if not ending or self._requests_in_flight or self._out or self._transport is None:
+        if not ending or self._requests_in_flight or self._transport is None:
             return
-        if not self._transport.is_closing():
-            self._transport.close()
+        if not self._ending:
+            self._ending = True
             if self._deadline is not None:
                 self._deadline.cancel()
             # A client that does not take its last replies must not keep the connection.
             self._deadline = self._loop.call_later(
                 self._limits.close_timeout_s, self._transport.abort
             )
+        if not self._outbox:
+            self._transport.close()
 
 
 def _name_of(transport: asyncio.Transport) -> str:
@@ -479,3 +537,10 @@ def _keep_alive(transport: asyncio.Transport) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _hung_up(transport: asyncio.Transport) -> bool:
+    """Whether the connection broke; not: whether the client sends no more."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), 0)
+    return bool(poll.poll(0))

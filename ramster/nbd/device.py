@@ -76,29 +76,35 @@ class BlockDevice:
             if claim.must_wait:
                 await claim.granted()
             if ragged:
-                payload = await self._with_edges(offset, payload)
-            await self._store.put_many(
-                self._pool, self._object, range(first, stop), payload, keep_old=True
-            )
+                await self._write_ragged(offset, memoryview(payload))
+            else:
+                await self._store.put_many(
+                    self._pool, self._object, range(first, stop), payload, keep_old=True
+                )
         finally:
             self._claims.release(claim)
 
-    async def _with_edges(self, offset: int, payload: Buffer) -> bytearray:
-        """The payload, filled up to whole pages with what is stored. The caller holds the claim."""
-        end = offset + len(payload)
-        first = offset // PAGE_SIZE
-        last = (end - 1) // PAGE_SIZE
-        pages = bytearray((last + 1 - first) * PAGE_SIZE)
-        view = memoryview(pages)
-        edges = [first] if offset % PAGE_SIZE else []
-        if end % PAGE_SIZE and last not in edges:
-            edges.append(last)
-        for edge in edges:
-            at = (edge - first) * PAGE_SIZE
-            await self._store.get_many(self._pool, self._object, (edge,), view[at : at + PAGE_SIZE])
-        start = offset - first * PAGE_SIZE
-        view[start : start + len(payload)] = payload
-        return pages
+    async def _write_ragged(self, offset: int, payload: memoryview) -> None:
+        """Whole pages as they are, partial ones with the rest of what is stored, in order.
+
+        The caller holds the claim. (Filling up a copy of the payload would be one call of the store
+        instead of three, and twice the memory.)
+        """
+        at, end = offset, offset + len(payload)
+        while at < end:
+            page, skipped = divmod(at, PAGE_SIZE)
+            stop = max(end // PAGE_SIZE, page + 1) if not skipped else page + 1
+            upto = min(stop * PAGE_SIZE, end)
+            content: Buffer = payload[at - offset : upto - offset]
+            if upto - at < PAGE_SIZE:
+                whole = bytearray(PAGE_SIZE)
+                await self._store.get_many(self._pool, self._object, (page,), whole)
+                whole[skipped : skipped + upto - at] = content
+                content = whole
+            await self._store.put_many(
+                self._pool, self._object, range(page, stop), content, keep_old=True
+            )
+            at = upto
 
     async def zero(self, offset: int, length: int, *, hole: bool) -> None:
         """Make bytes zeros: whole pages become absent, or (``hole=False``) stored zeros."""
@@ -154,7 +160,7 @@ class BlockDevice:
         """Fetch the stored pages of a range, so that the next read of them finds them near."""
         first = offset // PAGE_SIZE
         stop = -(-(offset + length) // PAGE_SIZE)
-        scratch = bytearray(FETCH_SLICE_PAGES * PAGE_SIZE)
+        scratch = bytearray(min(stop - first, FETCH_SLICE_PAGES) * PAGE_SIZE)
         for low, high in _slices(first, stop, STATUS_SLICE_PAGES):
             for start, count, stored in self._store.extents(self._pool, self._object, low, high):
                 for some in _slices(start, start + count, FETCH_SLICE_PAGES) if stored else ():

@@ -1,7 +1,7 @@
 """Requests of the transmission phase: which are valid, what they do, what is answered.
 
-Covers: checks, the errors of the protocol, replies as bytes. Does not cover: sockets and the number
-of requests under way (``connection.py``), pages (``device.py``).
+Covers: checks, the memory a request takes, the errors of the protocol, replies as bytes. Does not
+cover: sockets and the number of requests under way (``connection.py``), pages (``device.py``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from ramster.errors import PageLostError, StoreClosedError, StoreFullError
 from ramster.nbd.counters import Traffic
-from ramster.nbd.device import BlockDevice
+from ramster.nbd.device import FETCH_SLICE_PAGES, BlockDevice
 from ramster.nbd.protocol import (
     CHUNK_DATA,
     CHUNK_DONE,
@@ -29,12 +29,13 @@ from ramster.nbd.protocol import (
 )
 from zcache import PAGE_SIZE, Buffer, CacheFullError, CorruptPageError, PoorCompressionError
 
-__all__ = ["Refusal", "Request", "Responder"]
+__all__ = ["Refusal", "Request", "Responder", "buffer_bytes"]
 
 _log = logging.getLogger(__name__)
 
 _READ: Final = int(Command.READ)
 _WRITE: Final = int(Command.WRITE)
+_CACHE: Final = int(Command.CACHE)
 _CHANGING: Final = frozenset({Command.WRITE, Command.TRIM, Command.WRITE_ZEROES})
 _GROWING: Final = frozenset({Command.WRITE, Command.WRITE_ZEROES})
 _RANGED: Final = _CHANGING | {Command.READ, Command.CACHE, Command.BLOCK_STATUS}
@@ -71,6 +72,18 @@ class Request(NamedTuple):
     payload: Buffer | None = None
     refusal: Refusal | None = None
     """Set when the request failed its checks and waits only for its reply."""
+    cost: int = 0
+    """What it has taken of the server's budget."""
+
+
+def buffer_bytes(command: int, offset: int, length: int) -> int:
+    """The memory that a valid request takes beyond a page or two: 0, or whole pages."""
+    if command > _WRITE and command != _CACHE:
+        return 0
+    pages = -(-(offset + length) // PAGE_SIZE) - offset // PAGE_SIZE
+    if command == _CACHE:
+        pages = min(pages, FETCH_SLICE_PAGES)
+    return pages * PAGE_SIZE
 
 
 def _refusal_of(error: Exception) -> Refusal:
@@ -150,7 +163,7 @@ class Responder:
         return simple_reply(cookie, refusal.error)
 
     async def _carry_out(self, request: Request) -> list[Buffer]:
-        command, flags, cookie, offset, length, payload, _ = request
+        command, flags, cookie, offset, length, payload, _, _ = request
         if command == _READ:
             return await self._read(flags, cookie, offset, length)
         if payload is not None:

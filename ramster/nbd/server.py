@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from ramster.nbd.budget import FlightBudget
 from ramster.nbd.connection import Connection
 from ramster.nbd.counters import ExportFigures, NbdSnapshot, Traffic
 from ramster.nbd.device import BlockDevice
@@ -37,6 +38,10 @@ class NbdServer:
         self, store: PageStore, exports: Sequence[Export], *, limits: NbdLimits | None = None
     ) -> None:
         self.limits = limits or NbdLimits()
+        self.budget = FlightBudget(
+            self.limits.server_bytes_in_flight_max, self.limits.own_bytes_in_flight_max
+        )
+        """What requests of all connections hold at this moment, and held at most."""
         self.exports = ExportTable(exports)
         self._devices = {export.name: BlockDevice(store, export) for export in exports}
         self._past = {export.name: Traffic() for export in exports}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import random
+from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.support.containers import ContainerCluster, ContainerNode, wait_until
+from ramster.nbd.client import NbdClient
+from tests.support.containers import ContainerCluster, ContainerNode, MemoryPeaks, wait_until
 from tests.support.nbd_workload import fill, read_back
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
@@ -14,6 +18,9 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
 POOL_MIB = 16
 SPARE_MIB = 128
 """What a container's memory limit leaves beside the pool: interpreter, index, buffers in flight."""
+MIB = 1024 * 1024
+LARGE = 8 * MIB
+"""Bytes of a large request."""
 PAGES = 3 * POOL_MIB * 256 * 2
 """Pages whose compressed size is about three times the owner's pool."""
 
@@ -259,6 +266,59 @@ def test_a_node_within_pool_limit_plus_128_mib_survives_being_filled(
     report = read_back(node.nbd_url, "disk", range(0, stored - 64, 7), 1)
     assert (report.wrong, dict(report.errors)) == ([], {})
     assert_survived(node)
+
+
+async def large_requests(url: str, connections: int, depth: int, rounds: int) -> None:
+    """Write and read LARGE bytes at a time, at a place of its own each; all that is read is right.
+
+    Before that, pages of zeros behind those places, so that half a million pages are there.
+    """
+    places = connections * depth
+    # About 8:1 under LZ4, so that the pool holds all of them.
+    noise = random.Random(1)
+    contents = [b"".join(noise.randbytes(400) + bytes(3696) for _ in range(LARGE // 4096))]
+    contents.append(contents[0][4096:] + contents[0][:4096])
+
+    async def work(client: NbdClient, place: int) -> None:
+        for turn in range(rounds):
+            content = contents[(place + turn) % 2]
+            await client.write(place * LARGE, content)
+            assert await client.read(place * LARGE, LARGE) == content, f"wrong bytes at {place}"
+
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(await NbdClient.connect(url, "disk"))
+            for _ in range(connections)
+        ]
+        size = clients[0].size
+        for start in range(places * LARGE, size, 64 * MIB):
+            await clients[0].write_zeroes(start, min(64 * MIB, size - start), no_hole=True)
+        async with asyncio.TaskGroup() as tasks:
+            for place in range(places):
+                tasks.create_task(work(clients[place % connections], place))
+
+
+def test_a_node_within_pool_limit_plus_128_mib_survives_large_requests_of_many_clients(
+    containers: ContainerCluster,
+) -> None:
+    pool_mib = 64
+    node = containers.start(
+        "busy",
+        memory=f"{pool_mib + SPARE_MIB}m",
+        healthcheck=False,
+        mode="zcache",
+        pool_limit=f"{pool_mib}MiB",
+        nbd="tcp://0.0.0.0:10809",
+        export="disk=2000MiB",
+    )
+    node.wait_healthy()
+    asyncio.run(large_requests(node.nbd_url, connections=8, depth=4, rounds=3))
+    figures = node.stats_from_host()
+    assert figures["pages"]["own"] > 500_000
+    assert_survived(node)
+    resident = MemoryPeaks.of(node.state()["Pid"]).resident
+    assert resident is not None
+    assert resident < (pool_mib + SPARE_MIB) * MIB
 
 
 def test_a_full_cluster_refuses_and_keeps_what_it_has(containers: ContainerCluster) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -231,6 +232,26 @@ def test_bytes_under_way_are_bounded_by_not_reading_the_socket() -> None:
                 assert figures.bytes_in_flight <= 256 * 1024
             served.store.gate.set()
             assert len({(await client.reply())[0] for _ in range(60)}) == 60
+            await client.close()
+
+    run(scenario())
+
+
+def test_a_connection_keeps_no_payload_that_was_answered() -> None:
+    async def scenario() -> None:
+        async with serving(8 * MIB) as served:
+            payload = b"x" * 8 * MIB
+            client = await RawClient.transmitting(served.url)
+            client.send(Command.WRITE, 0, len(payload))
+            tracemalloc.start()
+            try:
+                client.writer.write(payload)
+                assert (await client.reply())[1] == 0
+                await client.writer.drain()
+                kept, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert kept < MIB
             await client.close()
 
     run(scenario())

@@ -12,7 +12,7 @@ from ramster.nbd.counters import Traffic
 from ramster.nbd.device import BlockDevice
 from ramster.nbd.export import Export
 from ramster.nbd.protocol import CHUNK, CHUNK_DONE, ChunkType, Command, CommandFlag, NbdError
-from ramster.nbd.requests import Refusal, Request, Responder
+from ramster.nbd.requests import Refusal, Request, Responder, buffer_bytes
 from tests.ramster.nbd.serving import GatedStore, make_store, run
 from zcache import CacheFullError, CorruptPageError, PoorCompressionError
 
@@ -254,3 +254,24 @@ def test_no_hole_zeroes_are_allocated_and_trimmed_ones_are_not() -> None:
     answer(responder, Request(ZEROES, 0, 77, 0, 3 * 4096))
     ((_, _, payload),) = chunks(answer(responder, status))
     assert list(Struct(">II").iter_unpack(payload[4:])) == [(SIZE, 3)]
+
+
+@pytest.mark.parametrize(
+    ("command", "offset", "length", "pages"),
+    [
+        (READ, 0, 4096, 1),
+        (READ, 4095, 2, 2),
+        (WRITE, 1, 8192, 3),
+        (WRITE, 8192, 8192, 2),
+        (Command.CACHE, 0, 4096, 1),
+        (Command.CACHE, 0, 2**31, 64),
+        (TRIM, 0, 2**31, 0),
+        (ZEROES, 0, 2**31, 0),
+        (Command.BLOCK_STATUS, 0, 2**31, 0),
+        (Command.FLUSH, 0, 0, 0),
+    ],
+)
+def test_the_memory_a_request_takes_is_whole_pages(
+    command: Command, offset: int, length: int, pages: int
+) -> None:
+    assert buffer_bytes(command, offset, length) == pages * 4096
