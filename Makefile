@@ -4,11 +4,19 @@
 #   make PYTHON=python3.12 test        another interpreter
 #   make test ARGS="-k nbd -x"         arguments for pytest
 #   make demo ARGS="--size 64MiB"      arguments for the demo
+#   make chaos MINUTES=2 SEED=7        how long, and which schedule of faults; REPLICAS=1: one copy of each page
+#   make simulate SEEDS=2000 FIRST=0 JOBS=2
 
 PYTHON ?= python3
 VENV ?= .venv
 IMAGE ?= ramster:dev
 ARGS ?=
+MINUTES ?= 10
+REPLICAS ?= 2
+SEED ?=
+SEEDS ?= 200
+FIRST ?= 0
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
 BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.cluster-ready
@@ -16,7 +24,7 @@ DEV_READY := $(VENV)/.dev-ready
 SOURCES := zcache ramster tests benchmarks examples proto tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench image proto clean
+.PHONY: help demo test lint format types bench simulate chaos image proto clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +49,13 @@ types: $(DEV_READY) ## mypy --strict
 
 bench: $(DEV_READY) ## measure: cache, allocator, spill, fetch, NBD
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+chaos: $(DEV_READY) ## five nodes in containers under a verifying workload and faults; needs Docker
+	@$(BIN)/python -m tests.chaos run --minutes $(MINUTES) --replicas $(REPLICAS) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
+
+simulate: $(DEV_READY) ## random histories of small clusters under faults, checked against a model
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS) $(ARGS)
 
 image: ## the container image $(IMAGE)
 	@bash deploy/build-image.sh $(IMAGE)
