@@ -74,8 +74,6 @@ def run_seed(seed: int, profile: str, *, echo: bool = False) -> Outcome:
     outcome = Outcome(seed, profile)
     try:
         simulate(_History(outcome, PROFILES[profile], echo).run())
-    except KeyboardInterrupt:
-        raise
     except Exception as error:  # noqa: BLE001 - it is what the run tells
         lines = traceback.format_exception_only(error)
         frames = traceback.extract_tb(error.__traceback__)[-4:]
