@@ -265,6 +265,36 @@ async def _until_whole(world: World) -> None:
     )
 
 
+# -- liar: one lender gives wrong answers, two copies ----------------------------------------------
+
+
+def _set_up_liar(random: Random) -> Scenario:
+    names = _names(random.choice((3, 4)))
+    return Scenario(
+        nodes=names,
+        knobs={"replicas": 2, "spill_ephemeral": random.random() < 0.3},
+        cache={name: _cache(96, 0.0) if name == "a" else _cache(1024, 0.8) for name in names},
+        habits={
+            name: _programs(random, writers=3 if name == "a" else 1, pages=40 if name == "a" else 8)
+            for name in names
+        },
+        duration_s=random.uniform(3.0, 6.0),
+        liars=names[-1:],
+        may_lose=False,
+        may_refuse=False,
+    )
+
+
+async def _break_liar(world: World, faults: Faults, random: Random) -> None:
+    liar = world.nodes[world.scenario.liars[0]]
+    ends = simulation_loop().true_time + world.scenario.duration_s
+    while simulation_loop().true_time < ends:
+        await _until_whole(world)
+        await faults.start(faults.lie(liar, random.choice((0.3, 1.0, 2.0))))
+        world.check()
+        await asyncio.sleep(random.choice((0.1, 0.5)))
+
+
 # -- rolling: every lender restarts in turn, one copy ---------------------------------------------
 
 
@@ -545,6 +575,7 @@ PROFILES = {
     for profile in (
         Profile("any", _set_up_any, _break_any),
         Profile("single", _set_up_single, _break_single),
+        Profile("liar", _set_up_liar, _break_liar),
         Profile("rolling", _set_up_rolling, _break_rolling),
         Profile("moves", _set_up_moves, _break_moves),
         Profile("safety", _set_up_safety, _break_safety),

@@ -295,8 +295,11 @@ class Writer:
         began, paused_s = life.now(), life.paused_s
         outcome = "cut off"
         try:
-            async with asyncio.timeout(patience_s):
+            if patience_s is None:
                 result = await work
+            else:
+                async with asyncio.timeout(patience_s):
+                    result = await work
             outcome = "ok" if not isinstance(result, bytes) else result.hex()
         except TimeoutError:
             outcome = "given up"
@@ -339,7 +342,9 @@ class Writer:
             self._world.check_loss(self._node, loss)
 
     def _wheres(self, indexes: list[int]) -> dict[int, int]:
-        """The words of those pages that are away."""
+        """The words of those pages that are away; of interest where they can be lost."""
+        if not self._persistent:
+            return {}
         away = self._node.cache.peek_away(self.pool, self.object_id, indexes)
         return {indexes[at]: where for at, where in zip(away.positions, away.wheres, strict=True)}
 
