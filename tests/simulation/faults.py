@@ -1,7 +1,7 @@
 """What can be done to a simulated cluster, and undone.
 
 Covers: the faults one by one, each with its trouble on record from beginning to end. Does not
-cover: which ones, when, and how many at a time (``profiles.py``).
+cover: which ones, when, and how many at a time (``profiles``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One run: a seed and a profile, from the first hello to books that agree.
 
 Covers: the order of things, and what a run tells. Does not cover: what is set up and broken
-(``profiles.py``), how often (``runner.py``).
+(``profiles``), how often (``runner.py``).
 """
 
 from __future__ import annotations

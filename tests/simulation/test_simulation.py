@@ -13,7 +13,7 @@ from tests.simulation.history import Outcome, run_seed
 from tests.simulation.profiles import PROFILES
 from tests.simulation.runner import jobs, run_all
 
-FIXED = 6
+FIXED = 5
 FRESH = 3
 FRESH_SEED = int.from_bytes(os.urandom(4)) & ~0xFF
 
