@@ -56,7 +56,7 @@ def old_copies_are_flushed_before_new_ones_are_taken() -> Iterator[None]:
         yield
 
 
-@variant("moves", first=4)
+@variant("moves", first=19)
 def a_page_moves_to_a_lender_that_did_not_take_it() -> Iterator[None]:
     """The answers of the new holders of a page are not looked at."""
     real = Relocator.__init__
@@ -93,7 +93,7 @@ def new_copies_of_a_page_that_changed_stay() -> Iterator[None]:
         yield
 
 
-@variant("moves", first=14)
+@variant("moves", first=29)
 def a_copy_is_placed_where_a_flush_is_pending() -> Iterator[None]:
     """The flush of an earlier attempt takes the new copy for its own."""
     with patch.object(Flusher, "pending_keys", lambda self, lender: set()):
