@@ -113,6 +113,19 @@ async def _paused(pair: Pair) -> None:
     assert _beats(pair) == 1
 
 
+async def _paused_with_timers(pair: Pair) -> None:
+    """All that came due comes before all that came in, however late it was due."""
+    life, seen = pair.b.life, []
+    life.pause()
+    call = asyncio.create_task(pair.beat(5.0))
+    loop = simulation_loop()
+    loop.call_at(life.now() + 1.0, lambda: seen.append(_beats(pair)), context=life.context)
+    await asyncio.sleep(2.0)
+    life.resume()
+    assert await call == REPLY
+    assert (seen, _beats(pair)) == ([0], 1)
+
+
 async def _slow(pair: Pair) -> None:
     pair.b.slow_s = 0.5
     began = simulation_loop().true_time
@@ -148,7 +161,8 @@ def _beats(pair: Pair) -> int:
 
 
 CASES: list[Any] = [
-    _carried, _cut_there, _cut_back, _late, _twice, _paused, _slow, _killed, _powered_off,
+    _carried, _cut_there, _cut_back, _late, _twice, _paused, _paused_with_timers, _slow, _killed,
+    _powered_off,
 ]  # fmt: skip
 
 

@@ -20,6 +20,8 @@ def test_a_fault_concerns_its_link_or_all_links_of_its_node() -> None:
     assert troubles.between("b", "a", 0.0)
     assert troubles.between("a", "c", 0.0)
     assert troubles.between("a", "d", 0.0) is None
+    assert [one.what for one in troubles.all_between("a", "b", 0.0)] == ["cut"]
+    assert [one.what for one in troubles.all_between("c", "b", 0.0)] == ["pause"]
 
 
 def test_a_fault_explains_nothing_long_after_its_end() -> None:
