@@ -10,7 +10,7 @@ import pytest
 from ramster.errors import BadMessageError, PageLostError, PeerTimeoutError
 from ramster.transport import FetchReply
 from tests.support.fake_cluster import MIB, FakeCluster, Node, fill, make_page
-from tests.support.virtual_time import run, until
+from tests.support.virtual_time import VirtualTimeLoop, run, until
 from zcache import PAGE_SIZE, GetFree, PoolKind
 
 PAGES = 600
@@ -695,3 +695,35 @@ def spoiled(reply: FetchReply) -> FetchReply:
     if len(reply.blobs):
         flip(reply)
     return reply
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_gets_under_way_while_their_node_stands_still_fail_and_succeed_when_repeated(
+    replicas: int,
+) -> None:
+    """A limit, not a wish: a get's deadline runs on while its own process is stopped."""
+
+    async def main() -> None:
+        async with FakeCluster(
+            "a b c",
+            replicas=replicas,
+            pool_bytes=4 * MIB,
+            only_a={"pool_bytes": MIB},
+            readahead_pages=0,
+        ) as cluster:
+            a, loop = cluster["a"], asyncio.get_running_loop()
+            assert isinstance(loop, VirtualTimeLoop)
+            pool = a.pool()
+            await fill(a, pool, 600)
+            await until(lambda: a.away > 0 and not a.cluster.snapshot().spill_bytes_in_flight)
+            away = list(a.cache.peek_away(pool, 1, range(600)).positions)[:10]
+            cluster.network.delay_s = (0.02, 0.03)
+            gets = [asyncio.create_task(a.get(pool, index)) for index in away]
+            await asyncio.sleep(0.005)
+            loop._jump(10.0)
+            failed = await asyncio.gather(*gets, return_exceptions=True)
+            assert all(isinstance(answer, PageLostError) for answer in failed)
+            for index in away:
+                assert await a.get(pool, index) == make_page(index)
+
+    run(main())
