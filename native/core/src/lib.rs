@@ -1,0 +1,1 @@
+//! The compressed page cache zcache, as plain Rust.
