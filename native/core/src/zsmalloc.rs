@@ -650,3 +650,5 @@ fn handle_in(word: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trace;

@@ -3,14 +3,14 @@ use std::collections::HashMap;
 use super::*;
 
 /// A caller of the allocator: handles 1.. and what they should hold.
-struct Owner {
-    zsmalloc: Zsmalloc,
-    blobs: HashMap<u32, (Location, Vec<u8>)>,
-    handles: u32,
+pub(super) struct Owner {
+    pub zsmalloc: Zsmalloc,
+    pub blobs: HashMap<u32, (Location, Vec<u8>)>,
+    pub handles: u32,
 }
 
 impl Owner {
-    fn new(frames_max: u64, chain_frames_max: usize) -> Self {
+    pub fn new(frames_max: u64, chain_frames_max: usize) -> Self {
         let zsmalloc = Zsmalloc::new(frames_max, chain_frames_max);
         Self {
             zsmalloc,
@@ -20,28 +20,41 @@ impl Owner {
     }
 
     fn store(&mut self, blob: Vec<u8>) -> Option<u32> {
-        let at = self
-            .zsmalloc
-            .store(&blob, self.handles + 1, self.zsmalloc.frames_max)?;
+        self.store_within(blob, self.zsmalloc.frames_max)
+    }
+
+    /// As `store`, with a limit for once.
+    pub fn store_within(&mut self, blob: Vec<u8>, frames_limit: u64) -> Option<u32> {
+        let at = self.zsmalloc.store(&blob, self.handles + 1, frames_limit)?;
         self.handles += 1;
         self.blobs.insert(self.handles, (at, blob));
         Some(self.handles)
     }
 
-    fn drop(&mut self, handle: u32) {
+    pub fn drop(&mut self, handle: u32) {
         let (at, blob) = self.blobs.remove(&handle).unwrap();
         let class = self.zsmalloc.free(at, blob.len());
         assert_eq!(class, self.zsmalloc.class_of(blob.len()));
     }
 
-    fn compact(&mut self, frames_wanted: Option<u64>) -> u64 {
+    pub fn compact(&mut self, frames_wanted: Option<u64>) -> u64 {
         let blobs = &mut self.blobs;
         self.zsmalloc.compact(frames_wanted, &mut |handle, to| {
             blobs.get_mut(&handle).unwrap().0 = to;
         })
     }
 
-    fn check(&self) {
+    /// As `compact`, for the class of that length.
+    pub fn compact_class(&mut self, length: usize, frames_wanted: Option<u64>) -> u64 {
+        let blobs = &mut self.blobs;
+        let class = self.zsmalloc.class_of(length);
+        self.zsmalloc
+            .compact_class(class, frames_wanted, &mut |handle, to| {
+                blobs.get_mut(&handle).unwrap().0 = to;
+            })
+    }
+
+    pub fn check(&self) {
         for (&handle, (at, blob)) in &self.blobs {
             assert_eq!(self.zsmalloc.read(*at, blob.len()), blob);
             assert_eq!(self.zsmalloc.handle_at(*at, blob.len()), handle);
@@ -62,7 +75,7 @@ impl Owner {
 }
 
 /// A plain generator (splitmix64), so that tests are the same on every run.
-struct Numbers(u64);
+pub(super) struct Numbers(pub u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -73,12 +86,12 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }
 
-fn blob(length: usize, seed: u64) -> Vec<u8> {
+pub(super) fn blob(length: usize, seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed);
     (0..length).map(|_| numbers.next() as u8).collect()
 }
