@@ -1,0 +1,91 @@
+//! The C library liblz4, as far as the codec needs it: blocks of at most some KiB, in and out.
+//!
+//! Covers: one reused compressor state, compression with a limit, decompression of blocks that may
+//! be anything. Does not cover: frames, streams, dictionaries. lz4-sys builds and links the library
+//! (statically) but declares only a part of it, so the functions are declared here.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use lz4_sys as _;
+
+unsafe extern "C" {
+    fn LZ4_sizeofState() -> c_int;
+    fn LZ4_compress_fast_extState(
+        state: *mut c_void,
+        source: *const c_char,
+        target: *mut c_char,
+        source_length: c_int,
+        target_length: c_int,
+        acceleration: c_int,
+    ) -> c_int;
+    fn LZ4_decompress_safe(
+        source: *const c_char,
+        target: *mut c_char,
+        source_length: c_int,
+        target_length: c_int,
+    ) -> c_int;
+}
+
+/// `LZ4_compress_default` and Python's `lz4.block` compress with this.
+const ACCELERATION: c_int = 1;
+
+/// The compressor's hash table. What is in it between calls means nothing: every call clears it.
+pub(crate) struct Compressor {
+    /// Words, because the library wants the alignment of a pointer.
+    state: Box<[u64]>,
+}
+
+impl Compressor {
+    pub(crate) fn new() -> Self {
+        // SAFETY: takes no arguments and reads no state.
+        let bytes = unsafe { LZ4_sizeofState() };
+        let words = usize::try_from(bytes).expect("a size").div_ceil(8);
+        Self {
+            state: vec![0; words].into_boxed_slice(),
+        }
+    }
+
+    /// Compresses `source` into one block at the start of `target`, as `LZ4_compress_default` does.
+    ///
+    /// Gives the block's length in bytes, or None where the block would be longer than `target`;
+    /// then it stops early, with anything in `target`. A block that fits is the same bytes whatever
+    /// the length of `target`.
+    pub(crate) fn compress(&mut self, source: &[u8], target: &mut [u8]) -> Option<usize> {
+        let source_length = c_int::try_from(source.len()).ok()?;
+        let target_length = c_int::try_from(target.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the state has the library's size and alignment, and the call initialises it. The
+        // library reads `source_length` bytes of `source` and writes at most `target_length` bytes
+        // of `target`; neither is more than the slice has, and `target` is borrowed for writing, so
+        // they do not overlap.
+        let length = unsafe {
+            LZ4_compress_fast_extState(
+                self.state.as_mut_ptr().cast(),
+                source.as_ptr().cast(),
+                target.as_mut_ptr().cast(),
+                source_length,
+                target_length,
+                ACCELERATION,
+            )
+        };
+        usize::try_from(length).ok().filter(|&length| length > 0)
+    }
+}
+
+/// Decompresses one block: the bytes written at the start of `target`, or None if `source` is no
+/// block or one of more bytes than `target` has; then anything may be in `target`.
+pub(crate) fn decompress(source: &[u8], target: &mut [u8]) -> Option<usize> {
+    let source_length = c_int::try_from(source.len()).ok()?;
+    let target_length = c_int::try_from(target.len()).unwrap_or(c_int::MAX);
+    // SAFETY: the library promises for LZ4_decompress_safe that it never reads outside of the
+    // `source_length` bytes of `source` nor writes outside of the `target_length` bytes of `target`,
+    // whatever the block is; neither is more than the slice has, and they do not overlap.
+    let length = unsafe {
+        LZ4_decompress_safe(
+            source.as_ptr().cast(),
+            target.as_mut_ptr().cast(),
+            source_length,
+            target_length,
+        )
+    };
+    usize::try_from(length).ok()
+}
