@@ -31,6 +31,15 @@ unsafe extern "C" {
         target_size: c_int,
         acceleration: c_int,
     ) -> c_int;
+    fn LZ4_resetStream_fast(state: *mut c_void);
+    fn LZ4_compress_fast_continue(
+        state: *mut c_void,
+        source: *const c_char,
+        target: *mut c_char,
+        source_size: c_int,
+        target_size: c_int,
+        acceleration: c_int,
+    ) -> c_int;
     fn LZ4_decompress_safe(
         source: *const c_char,
         target: *mut c_char,
@@ -104,6 +113,39 @@ impl State {
         // SAFETY: as above, and the state was initialised by `new` and is used by nothing else.
         let length = unsafe {
             LZ4_compress_fast_extState_fastReset(
+                self.words.as_mut_ptr().cast(),
+                page.as_ptr().cast(),
+                out.as_mut_ptr().cast(),
+                page.len() as c_int,
+                out.len() as c_int,
+                1,
+            )
+        };
+        length as usize
+    }
+
+    /// As Python's `lz4.block`: `LZ4_compress_fast_continue` in a stream that begins with this page.
+    /// 0 if `out` is too small.
+    pub fn compress_stream(&mut self, page: &[u8], out: &mut [u8]) -> usize {
+        let size = self.words.len() * 8;
+        // SAFETY: the buffer has the size given, and the alignment of a u64.
+        unsafe { LZ4_initStream(self.words.as_mut_ptr().cast(), size) };
+        self.compress_continue(page, out)
+    }
+
+    /// The same with `LZ4_resetStream_fast`, which keeps the table of earlier pages: nothing is
+    /// cleared, but there are entries to pass over. 0 if `out` is too small.
+    pub fn compress_kept_stream(&mut self, page: &[u8], out: &mut [u8]) -> usize {
+        // SAFETY: the state was initialised by `new` and is used by nothing else.
+        unsafe { LZ4_resetStream_fast(self.words.as_mut_ptr().cast()) };
+        self.compress_continue(page, out)
+    }
+
+    fn compress_continue(&mut self, page: &[u8], out: &mut [u8]) -> usize {
+        // SAFETY: both lengths are those of the slices; the stream was reset just before, so it
+        // knows no earlier data.
+        let length = unsafe {
+            LZ4_compress_fast_continue(
                 self.words.as_mut_ptr().cast(),
                 page.as_ptr().cast(),
                 out.as_mut_ptr().cast(),

@@ -10,7 +10,7 @@
 //!
 //! Why liblz4 and libzstd in C: see "Codecs" in `docs/native.md`.
 
-use zstd_safe::{CCtx, CParameter, DCtx};
+use zstd_safe::{CCtx, CParameter, DCtx, find_frame_compressed_size, get_frame_content_size};
 
 use crate::liblz4;
 
@@ -192,8 +192,13 @@ impl Decoder {
                 true
             }),
             Encoding::Zstd => {
-                let context = self.zstd.get_or_insert_with(DCtx::create);
-                context.decompress(&mut page[..], blob) == Ok(PAGE_SIZE)
+                // The library would take several frames one after the other, too.
+                get_frame_content_size(blob).ok().flatten() == Some(PAGE_SIZE as u64)
+                    && find_frame_compressed_size(blob) == Ok(blob.len())
+                    && {
+                        let context = self.zstd.get_or_insert_with(DCtx::create);
+                        context.decompress(&mut page[..], blob) == Ok(PAGE_SIZE)
+                    }
             }
         }
     }
