@@ -19,9 +19,9 @@ from dataclasses import replace
 from itertools import islice
 from uuid import UUID
 
-from zcache import gauges, verify
-from zcache.codec import decode, encode_many, encode_page, pages_view
-from zcache.config import CacheConfig
+from zcache import gauges, verify, zstd
+from zcache.codec import ENCODINGS, decode, encode_many, encode_page, pages_view
+from zcache.config import CacheConfig, check_codec
 from zcache.entries import Entries
 from zcache.errors import BadHandleError, ConfigError, CorruptPageError, PutRefusedError
 from zcache.get import (
@@ -60,7 +60,9 @@ class Cache:
     """A compressed page cache with a hard limit; see ``CacheContract`` for every operation."""
 
     def __init__(self, config: CacheConfig | None = None) -> None:
-        self._entries = Entries(config or CacheConfig())
+        config = config or CacheConfig()
+        check_codec(config.codec, zstd=zstd.INSTALLED)
+        self._entries = Entries(config)
         self._lock = threading.Lock()
         self._spills = SpillDesk(self._entries)
         self._repatriation = Repatriation(self._entries, self._lock)
@@ -84,6 +86,7 @@ class Cache:
             if unknown:
                 raise ConfigError(min(unknown), changes[min(unknown)], "a knob of CacheConfig")
             config = replace(entries.config, **changes)  # type: ignore[arg-type]
+            check_codec(config.codec, zstd=zstd.INSTALLED)
             if config.chain_frames_max != entries.config.chain_frames_max:
                 raise ConfigError(
                     "chain_frames_max",
@@ -103,11 +106,18 @@ class Cache:
         exclusive_gets: bool = False,
         shared_uuid: UUID | None = None,
         foreign: bool = False,
+        codec: str | None = None,
     ) -> int:
         """See ``CacheContract.create_pool``."""
+        if codec is not None:
+            check_codec(codec, zstd=zstd.INSTALLED)
         with self._lock:
             pool = self._entries.index.create_pool(
-                PoolKind(kind), exclusive=exclusive_gets, uuid=shared_uuid, foreign=foreign
+                PoolKind(kind),
+                exclusive=exclusive_gets,
+                uuid=shared_uuid,
+                foreign=foreign,
+                codec=codec,
             )
             return pool.pool_id
 
@@ -146,10 +156,14 @@ class Cache:
         """See ``CacheContract.put``."""
         check_handle(object_id, index)
         entries = self._entries
-        config = entries.config
+        view = pages_view(page, 1)
+        with self._lock:
+            pool = entries.index.pool(pool_id)
+            config = entries.config
+        codec = pool.codec or config.codec
         blob, checksum = encode_page(
-            pages_view(page, 1),
-            config.codec,
+            view,
+            codec,
             entries.zsmalloc.table.huge_length,
             refuse=config.incompressible == "refuse",
         )
@@ -158,7 +172,16 @@ class Cache:
             if entries.frozen:
                 put_as_flush(entries, pool, object_id, (index,))
             else:
-                store_page(entries, pool, object_id, index, blob, checksum, keep_old=keep_old)
+                store_page(
+                    entries,
+                    pool,
+                    object_id,
+                    index,
+                    blob,
+                    checksum,
+                    ENCODINGS[codec],
+                    keep_old=keep_old,
+                )
 
     def put_many(
         self,
@@ -175,13 +198,14 @@ class Cache:
         entries = self._entries
         huge_length = entries.zsmalloc.table.huge_length
         with self._lock:
-            entries.index.pool(pool_id)
+            pool_codec = entries.index.pool(pool_id).codec
         for start in range(0, len(indexes), _RUN):
             run = indexes[start : start + _RUN]
             config = entries.config
+            codec = pool_codec or config.codec
             blobs, checksums = encode_many(
                 view[start * PAGE_SIZE : (start + _RUN) * PAGE_SIZE],
-                config.codec,
+                codec,
                 huge_length,
                 refuse=config.incompressible == "refuse",
             )
@@ -191,7 +215,16 @@ class Cache:
                     put_as_flush(entries, pool, object_id, run)
                     continue
                 try:
-                    store_pages(entries, pool, object_id, run, blobs, checksums, keep_old=keep_old)
+                    store_pages(
+                        entries,
+                        pool,
+                        object_id,
+                        run,
+                        blobs,
+                        checksums,
+                        ENCODINGS[codec],
+                        keep_old=keep_old,
+                    )
                 except PutRefusedError as refused:
                     refused.stored += start
                     raise

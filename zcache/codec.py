@@ -1,7 +1,8 @@
-"""Pages to blobs and back: same-filled detection, LZ4, checksums.
+"""Pages to blobs and back: same-filled detection, LZ4, Zstandard, checksums.
 
 Covers: encoding of one page and of batches, decoding with verification. No state, no locks: all of
-it runs outside the cache's lock. Does not cover: where blobs are kept.
+it runs outside the cache's lock. Does not cover: where blobs are kept, Zstandard itself
+(``zstd.py``).
 
 A page that does not compress below the huge watermark of zsmalloc is kept as it is: a blob beyond
 that would take a whole frame all the same (as zram decides).
@@ -9,15 +10,19 @@ that would take a whole frame all the same (as zram decides).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import lz4.block
 from xxhash import xxh3_64_intdigest
 
+from zcache import zstd
 from zcache.errors import BadHandleError, CorruptPageError
 from zcache.page import PAGE_SIZE, Buffer, Encoding
 
 __all__ = [
+    "COMPRESSORS",
+    "ENCODINGS",
     "EncodedPage",
     "checksum_of",
     "decode",
@@ -28,17 +33,31 @@ __all__ = [
 ]
 
 EncodedPage = bytes | int | None
-"""A blob (RAW if it has 4096 bytes, else LZ4); or the 64-bit pattern of a same-filled page; or
-None, refused.
+"""A blob (RAW if it has 4096 bytes, else of its codec's encoding); or the 64-bit pattern of a
+same-filled page; or None, refused.
 """
 
 checksum_of = xxh3_64_intdigest
 """XXH3-64 with seed 0 over a blob."""
 
-_compress = lz4.block.compress
 _decompress = lz4.block.decompress
 _WORDS: Final = PAGE_SIZE // 8
 _ZERO_PAGE: Final = bytes(PAGE_SIZE)
+
+
+def _lz4_block(page: Buffer) -> bytes:
+    blob: bytes = lz4.block.compress(page, store_size=False)
+    return blob
+
+
+COMPRESSORS: Final[dict[str, Callable[[Buffer], bytes]]] = {
+    "lz4": _lz4_block,
+    "zstd": zstd.compress,
+}
+"""By codec. One that is not here keeps pages as they are."""
+
+ENCODINGS: Final = {"lz4": Encoding.LZ4, "zstd": Encoding.ZSTD, "none": Encoding.RAW}
+"""What a codec's blobs are, unless they have 4096 bytes."""
 
 
 def pages_view(payload: Buffer, pages: int) -> memoryview:
@@ -68,7 +87,7 @@ def encode_many(
     blobs: list[EncodedPage] = []
     checksums: list[int] = []
     words = view.cast("Q")
-    compress = _compress if codec == "lz4" else None
+    compress = COMPRESSORS.get(codec)
     for first in range(0, len(words), _WORDS):
         start = first << 3
         page = view[start : start + PAGE_SIZE]
@@ -77,7 +96,7 @@ def encode_many(
             blobs.append(word)
             checksums.append(0)
             continue
-        blob = compress(page, store_size=False) if compress is not None else None
+        blob = compress(page) if compress is not None else None
         if blob is None or len(blob) >= huge_length:
             if refuse and compress is not None:
                 blobs.append(None)
@@ -98,8 +117,9 @@ def encode_page(
         pattern = int.from_bytes(word, "little")
         if view.tobytes() == same_filled_page(pattern):
             return pattern, 0
-    if codec == "lz4":
-        blob = _compress(view, store_size=False)
+    compress = COMPRESSORS.get(codec)
+    if compress is not None:
+        blob = compress(view)
         if len(blob) < huge_length:
             return blob, xxh3_64_intdigest(blob)
         if refuse:
@@ -119,6 +139,11 @@ def decode(blob: Buffer, encoding: int, checksum: int) -> bytes:
             raise CorruptPageError(f"not an LZ4 block of one page: {failure}") from failure
     elif encoding == Encoding.RAW:
         page = bytes(blob)
+    elif encoding == Encoding.ZSTD:
+        try:
+            page = zstd.decompress(blob)
+        except ValueError as failure:
+            raise CorruptPageError(f"not a zstandard frame of one page: {failure}") from failure
     elif len(blob) == 8:
         page = bytes(blob) * _WORDS
     else:

@@ -10,11 +10,27 @@ from dataclasses import dataclass, fields
 
 from zcache.errors import ConfigError
 from zcache.page import PAGE_SIZE
+from zcache.zstd import TO_INSTALL, is_usable
 
-__all__ = ["CODECS", "CacheConfig"]
+__all__ = ["CODECS", "CacheConfig", "check_codec", "usable_codecs"]
 
-CODECS = ("lz4", "none")
+CODECS = ("lz4", "zstd", "none")
 """Codecs that new pages may be stored with; stored pages stay readable after a change."""
+
+
+def usable_codecs(*, zstd: bool) -> tuple[str, ...]:
+    """Those of ``CODECS`` that there are; ``zstd``: whether Zstandard is one of them."""
+    return CODECS if zstd else tuple(codec for codec in CODECS if codec != "zstd")
+
+
+def check_codec(codec: object, *, zstd: bool) -> None:
+    """Raise ConfigError unless new pages can be stored so; ``zstd``: as in ``usable_codecs``."""
+    usable = usable_codecs(zstd=zstd)
+    if codec not in usable:
+        accepted = "one of: " + ", ".join(usable)
+        if not zstd:
+            accepted += f" (zstd needs the package zstandard: {TO_INSTALL})"
+        raise ConfigError("codec", codec, accepted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +49,8 @@ class CacheConfig:
     foreign_bytes_max: int = 0
     """Quota for pages held for other nodes, in bytes of the slots they occupy; 0 lends nothing."""
     codec: str = "lz4"
-    """Codec of new pages: "lz4", or "none" to store raw."""
+    """Codec of new pages in pools that have none of their own: "lz4", "zstd", or "none" to store
+    raw."""
     incompressible: str = "store"
     """What happens to a page that does not compress: "store" it raw, or "refuse" the put."""
     chain_frames_max: int = 8
@@ -63,7 +80,7 @@ class CacheConfig:
             0 <= self.foreign_bytes_max <= self.pool_bytes_max,
             f"0 to pool_bytes_max ({self.pool_bytes_max})",
         )
-        self._check("codec", self.codec in CODECS, "one of: " + ", ".join(CODECS))
+        check_codec(self.codec, zstd=is_usable())
         self._check("incompressible", self.incompressible in ("store", "refuse"), "store or refuse")
         self._check("chain_frames_max", 4 <= self.chain_frames_max <= 16, "4 to 16 frames")
         self._check("pools_max", 1 <= self.pools_max <= 2**31, "1 to 2**31")

@@ -73,13 +73,17 @@ class CacheContract(Protocol):
         exclusive_gets: bool = False,
         shared_uuid: UUID | None = None,
         foreign: bool = False,
+        codec: str | None = None,
     ) -> int:
         """Make a pool and return its id, the lowest free one.
 
         ``exclusive_gets``: a get of a persistent page frees it. ``shared_uuid``: the same UUID
         gives the same pool (of the same kind), and a get leaves the page. ``foreign``: the pool
         holds blobs for other nodes; only ``adopt``, ``read_adopted`` and ``flush_adopted`` touch
-        its pages. Raises PoolTableFullError, without side effects.
+        its pages. ``codec``: how new pages of the pool are compressed (None: as configured at the
+        time of each put); a shared pool keeps what it was made with, and to a foreign one it means
+        nothing. Raises ConfigError (a codec that is none, or that this backend lacks here) and
+        PoolTableFullError, without side effects.
         """
 
     def pool_pages(self, pool_id: int) -> int:
@@ -306,7 +310,8 @@ class CacheContract(Protocol):
 
         A blob replaces one of a lower generation under its key; one of an equal or higher
         generation makes it STALE. Nothing in a blob is interpreted; lengths (1..4096) and checksums
-        are verified. SAME is accepted as an encoding with a blob of 8 bytes, and stored like any
+        are verified, and that encodings are numbers of ``Encoding``, whether this cache can decode
+        them or not. SAME is accepted as an encoding with a blob of 8 bytes, and stored like any
         other. Own pages come first: no foreign page takes a frame above the high watermark, and
         nothing is dropped for one. Raises NoSuchPoolError, and BadHandleError for columns that do
         not agree in length; then nothing was stored.

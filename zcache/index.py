@@ -35,10 +35,12 @@ class Pool:
     """One pool; ``flags`` are the bits that all its pages carry.
 
     ``blob_bytes``: bytes of the blobs of a foreign pool; 0 in own pools, where nobody asks.
+    ``codec``: of new pages, or None, as configured.
     """
 
     __slots__ = (
         "blob_bytes",
+        "codec",
         "exclusive",
         "flags",
         "foreign",
@@ -50,10 +52,18 @@ class Pool:
     )
 
     def __init__(
-        self, pool_id: int, kind: PoolKind, *, exclusive: bool, uuid: UUID | None, foreign: bool
+        self,
+        pool_id: int,
+        kind: PoolKind,
+        *,
+        exclusive: bool,
+        uuid: UUID | None,
+        foreign: bool,
+        codec: str | None,
     ) -> None:
         self.pool_id = pool_id
         self.blob_bytes = 0
+        self.codec = codec
         self.kind = kind
         self.exclusive = exclusive
         self.uuid = uuid
@@ -95,7 +105,13 @@ class Index:
     # -- pools -------------------------------------------------------------------------------------
 
     def create_pool(
-        self, kind: PoolKind, *, exclusive: bool, uuid: UUID | None, foreign: bool
+        self,
+        kind: PoolKind,
+        *,
+        exclusive: bool,
+        uuid: UUID | None,
+        foreign: bool,
+        codec: str | None = None,
     ) -> Pool:
         """The shared pool of that UUID and kind, or a new pool with the lowest free id."""
         if uuid is not None:
@@ -107,7 +123,7 @@ class Index:
         if self.pool_count == len(self.pools):
             self.pools.append(None)
         pool_id = self.pools.index(None)
-        pool = Pool(pool_id, kind, exclusive=exclusive, uuid=uuid, foreign=foreign)
+        pool = Pool(pool_id, kind, exclusive=exclusive, uuid=uuid, foreign=foreign, codec=codec)
         self.pools[pool_id] = pool
         self.pool_count += 1
         return pool

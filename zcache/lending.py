@@ -74,7 +74,7 @@ class Lending:
         parts = [payload[offsets[row] : offsets[row + 1]] for row in range(len(blobs))]
         good = [
             1 <= len(part) <= PAGE_SIZE
-            and blobs.encodings[row] <= Encoding.SAME
+            and blobs.encodings[row] <= Encoding.ZSTD
             and checksum_of(part) == blobs.checksums[row]
             for row, part in enumerate(parts)
         ]

@@ -85,6 +85,8 @@ class Encoding(enum.IntEnum):
     """One LZ4 block without a size prefix."""
     SAME = 2
     """The eight bytes that fill the page, over and over."""
+    ZSTD = 3
+    """One zstandard frame with its content size and without checksum."""
 
 
 class GetFree(enum.IntEnum):

@@ -32,14 +32,18 @@ def store_pages(
     indexes: Sequence[int],
     blobs: Sequence[EncodedPage],
     checksums: Sequence[int],
+    encoding: Encoding,
     *,
     keep_old: bool,
 ) -> None:
-    """Store pages in order. Raises PutRefusedError; ``stored`` tells how many were."""
+    """Store pages in order. Raises PutRefusedError; ``stored`` tells how many were.
+
+    ``encoding``: of blobs that are shorter than a page.
+    """
     counters = entries.counters
     stored = 0
     try:
-        stored = _store_new(entries, pool, object_id, indexes, blobs, checksums, 0)
+        stored = _store_new(entries, pool, object_id, indexes, blobs, checksums, encoding, 0)
         while stored < len(blobs):
             # Not the common case: let the general path do this page, and go on.
             _put_one(
@@ -49,10 +53,12 @@ def store_pages(
                 indexes[stored],
                 blobs[stored],
                 checksums[stored],
+                encoding,
                 keep_old,
             )
-            stored += 1
-            stored = _store_new(entries, pool, object_id, indexes, blobs, checksums, stored)
+            stored = _store_new(
+                entries, pool, object_id, indexes, blobs, checksums, encoding, stored + 1
+            )
     except PutRefusedError as refused:
         refused.stored = stored
         counters.puts += 1
@@ -69,12 +75,13 @@ def store_page(
     index: int,
     blob: EncodedPage,
     checksum: int,
+    encoding: Encoding,
     *,
     keep_old: bool,
 ) -> None:
     """As ``store_pages``, for one page."""
     entries.counters.puts += 1
-    _put_one(entries, pool, object_id, index, blob, checksum, keep_old)
+    _put_one(entries, pool, object_id, index, blob, checksum, encoding, keep_old)
     entries.counters.puts_stored += 1
 
 
@@ -85,6 +92,7 @@ def _store_new(
     indexes: Sequence[int],
     blobs: Sequence[EncodedPage],
     checksums: Sequence[int],
+    encoding: Encoding,
     start: int,
 ) -> int:
     """The common case, in line for speed: new pages that have a blob, and room, and a leaf.
@@ -103,7 +111,7 @@ def _store_new(
     store = entries.zsmalloc.store
     frames_max = entries.zsmalloc.frames_max
     leaves, owner = page_object.leaves, page_object.number
-    flags = pool.flags | LOCAL | Encoding.LZ4
+    flags = pool.flags | LOCAL | encoding
     flags_raw = pool.flags | LOCAL | Encoding.RAW
     queue = queue_of(flags)
     generation = table.generation
@@ -153,6 +161,7 @@ def _put_one(
     index: int,
     blob: EncodedPage,
     checksum: int,
+    encoding: Encoding,
     keep_old: bool,
 ) -> None:
     """Any case: a new page or a replacement, with or without a blob."""
@@ -180,7 +189,8 @@ def _put_one(
     else:
         entry, location = _store_first(entries, pool, blob)
         entries.insert(pool, object_id, index, entry)
-    encoding = Encoding.RAW if len(blob) == PAGE_SIZE else Encoding.LZ4
+    if len(blob) == PAGE_SIZE:
+        encoding = Encoding.RAW
     entries.counters.stored_incompressible += encoding == Encoding.RAW
     generation = _next_generation(entries)
     entries.fill_local(entry, pool.flags | encoding, len(blob), checksum, location, generation)

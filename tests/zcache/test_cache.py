@@ -5,6 +5,8 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.zcache.pages import (
     EPHEMERAL,
@@ -24,6 +26,7 @@ from zcache import (
     CacheContract,
     CacheFullError,
     ConfigError,
+    Encoding,
     NoSuchPoolError,
     PoolTableFullError,
 )
@@ -339,7 +342,7 @@ def test_a_frozen_cache_turns_puts_into_flushes(make_cache: MakeCache) -> None:
         {"low_watermark": 0.95},
         {"accept_watermark": 0},
         {"foreign_bytes_max": -1},
-        {"codec": "zstd"},
+        {"codec": "lzo"},
         {"incompressible": "drop"},
         {"pools_max": 0},
         {"pools_max": True},
@@ -409,16 +412,126 @@ def test_a_limit_that_still_fits_drops_only_as_much_as_it_must(make_cache: MakeC
 
 
 def test_changing_the_codec_keeps_stored_pages_readable(make_cache: MakeCache) -> None:
-    """Behaviour 85: pages of both codecs side by side."""
+    """Behaviour 85: pages of all codecs side by side."""
     cache = make_cache()
     pool = cache.create_pool(PERSISTENT)
-    for round_, codec in enumerate(["none", "lz4", "none"]):
+    for round_, codec in enumerate(["none", "lz4", "zstd", "none"]):
         cache.reconfigure(codec=codec)
         for n in range(10):
             cache.put(pool, round_, n, text_page(100 * round_ + n))
-    for round_ in range(3):
+    for round_ in range(4):
         for n in range(10):
             assert cache.get(pool, round_, n) == text_page(100 * round_ + n)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["lz4", "zstd", "none"]),
+            st.integers(0, 3),
+            st.integers(0, 20),
+            st.sampled_from([0, 8, 300, 2000, 3500, 4096]),
+        ),
+        max_size=40,
+    )
+)
+def test_what_was_put_under_one_codec_is_readable_under_every_other(
+    make_cache: MakeCache, steps: list[tuple[str, int, int, int]]
+) -> None:
+    """Behaviour 85, for any history of configurations and pools."""
+    cache = make_cache()
+    pools = [cache.create_pool(PERSISTENT, codec=c) for c in (None, "lz4", "zstd", "none")]
+    stored: dict[tuple[int, int], bytes] = {}
+    for step, (codec, pool, index, noise) in enumerate(steps):
+        assert cache.reconfigure(codec=codec).codec == codec
+        page = mixed_page(step, noise)
+        cache.put_many(pools[pool], 1, [index], page)
+        stored[pool, index] = page
+        assert all(cache.get(pools[p], 1, i) == page for (p, i), page in stored.items())
+
+
+def encodings(cache: CacheContract) -> dict[int, int]:
+    """How the pages here are encoded, by pool; each pool has one page."""
+    ticket = cache.begin_spill(2**20)
+    assert ticket is not None
+    cache.cancel_spill(ticket)
+    return dict(zip(ticket.pools, ticket.blobs.encodings, strict=True))
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_a_pool_may_have_a_codec_of_its_own(make_cache: MakeCache, one_by_one: bool) -> None:
+    """It stays with the pool; others follow the configuration at the time of each put."""
+    cache = make_cache()
+    plain = cache.create_pool(PERSISTENT)
+    own = {codec: cache.create_pool(PERSISTENT, codec=codec) for codec in ("lz4", "zstd", "none")}
+    wanted = {own["lz4"]: Encoding.LZ4, own["zstd"]: Encoding.ZSTD, own["none"]: Encoding.RAW}
+    for codec, encoding in (
+        ("lz4", Encoding.LZ4),
+        ("zstd", Encoding.ZSTD),
+        ("none", Encoding.RAW),
+    ):
+        cache.reconfigure(codec=codec)
+        for pool in (plain, *own.values()):
+            if one_by_one:
+                cache.put(pool, 1, 0, text_page(1))
+            else:
+                cache.put_many(pool, 1, [0], text_page(1))
+        assert encodings(cache) == wanted | {plain: encoding}
+        for pool in (plain, *own.values()):
+            assert cache.get(pool, 1, 0) == text_page(1)
+
+
+def test_zstandard_makes_smaller_blobs_than_lz4(make_cache: MakeCache) -> None:
+    sizes = []
+    for codec in ("lz4", "zstd"):
+        cache = make_cache()
+        pool = cache.create_pool(PERSISTENT, codec=codec)
+        cache.put_many(pool, 1, range(20), b"".join(map(text_page, range(20))))
+        sizes.append(cache.stats().bytes_local)
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("codec", ["lzo", "", "LZ4", 3])
+def test_a_pool_with_an_unknown_codec_is_refused_without_side_effects(
+    make_cache: MakeCache, codec: object
+) -> None:
+    cache = make_cache()
+    with pytest.raises(ConfigError) as caught:
+        cache.create_pool(PERSISTENT, codec=codec)
+    assert (caught.value.key, caught.value.value) == ("codec", codec)
+    assert caught.value.accepted == "one of: lz4, zstd, none"
+    assert cache.stats().pools == 0
+    assert cache.create_pool(PERSISTENT) == 0
+
+
+def test_a_shared_pool_keeps_the_codec_it_was_made_with(make_cache: MakeCache) -> None:
+    cache = make_cache()
+    shared = UUID(int=7)
+    pool = cache.create_pool(PERSISTENT, shared_uuid=shared, codec="zstd")
+    assert cache.create_pool(PERSISTENT, shared_uuid=shared, codec="none") == pool
+    assert cache.create_pool(PERSISTENT, shared_uuid=shared) == pool
+    cache.put(pool, 1, 0, text_page(1))
+    assert encodings(cache) == {pool: Encoding.ZSTD}
+
+
+def test_the_next_pool_with_a_destroyed_ones_id_does_not_inherit_its_codec(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache()
+    pool = cache.create_pool(PERSISTENT, codec="none")
+    cache.destroy_pool(pool)
+    assert cache.create_pool(PERSISTENT) == pool
+    cache.put(pool, 1, 0, text_page(1))
+    assert encodings(cache) == {pool: Encoding.LZ4}
+
+
+def test_to_a_foreign_pool_a_codec_means_nothing(make_cache: MakeCache) -> None:
+    cache = make_cache(foreign_bytes_max=2**20)
+    pool = cache.create_pool(PERSISTENT, foreign=True, codec="zstd")
+    blobs = packed([(1, 1, b"blob")])
+    cache.adopt(pool, 1, blobs)
+    assert cache.read_adopted(pool, 1, [1], [1]) == (b"\1", blobs)
 
 
 # -- figures ---------------------------------------------------------------------------------------

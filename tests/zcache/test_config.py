@@ -33,7 +33,8 @@ def test_the_limit_is_rounded_down_to_whole_frames() -> None:
         ("accept_watermark", 1.1),
         ("foreign_bytes_max", -1),
         ("foreign_bytes_max", 2**44),
-        ("codec", "zstd"),
+        ("codec", "lzo"),
+        ("codec", None),
         ("incompressible", "drop"),
         ("chain_frames_max", 3),
         ("chain_frames_max", 17),
@@ -61,7 +62,10 @@ def test_values_out_of_range_are_named(key: str, value: object) -> None:
         ("chain_frames_max", 4),
         ("chain_frames_max", 16),
         ("pools_max", 1),
+        ("codec", "lz4"),
+        ("codec", "zstd"),
+        ("codec", "none"),
     ],
 )
-def test_the_ends_of_ranges_are_accepted(key: str, value: object) -> None:
+def test_the_ends_of_ranges_and_every_choice_are_accepted(key: str, value: object) -> None:
     assert getattr(CacheConfig(**{key: value}), key) == value

@@ -33,19 +33,21 @@ def test_blobs_come_back_as_they_were(make_cache: MakeCache, kind: object) -> No
     """Behaviour 35: blobs are opaque; a blob of zeros is not taken for a page of zeros."""
     cache, pool = lender(make_cache, kind)
     rows = [(7, 3, b"x"), (8, 2**64 - 1, NOISE), (2**64 - 1, 1, bytes(4096)), (9, 9, bytes(8))]
+    rows.append((6, 1, b"no frame"))
     blobs = packed(rows, encoding=1)
-    blobs.encodings[:] = bytes([1, 0, 0, 2])
-    assert cache.adopt(pool, 5, blobs) == bytes([STORED]) * 4
+    blobs.encodings[:] = bytes([1, 0, 0, 2, 3])
+    assert cache.adopt(pool, 5, blobs) == bytes([STORED]) * 5
     for _ in range(2):
-        found, read = cache.read_adopted(pool, 5, [9, 2**64 - 1, 4, 8, 7], [9, 1, 1, 2**64 - 1, 3])
-        assert list(found) == [1, 1, 0, 1, 1]
-        assert list(read.keys) == [9, 2**64 - 1, 8, 7]
-        assert bytes(read.payload) == bytes(8) + bytes(4096) + NOISE + b"x"
-        assert bytes(read.encodings) == bytes([2, 0, 0, 1])
+        keys = [9, 2**64 - 1, 4, 8, 7, 6]
+        found, read = cache.read_adopted(pool, 5, keys, [9, 1, 1, 2**64 - 1, 3, 1])
+        assert list(found) == [1, 1, 0, 1, 1, 1]
+        assert list(read.keys) == [9, 2**64 - 1, 8, 7, 6]
+        assert bytes(read.payload) == bytes(8) + bytes(4096) + NOISE + b"x" + b"no frame"
+        assert bytes(read.encodings) == bytes([2, 0, 0, 1, 3])
         assert [read.checksums[3], read.lengths[3]] == [blobs.checksums[0], 1]
     stats = cache.stats()
-    assert (stats.pages_foreign, stats.pages_foreign_peak, stats.foreign_adopted) == (4, 4, 4)
-    assert (stats.bytes_foreign, stats.pages_same_filled) == (1 + 4096 + 4096 + 8, 0)
+    assert (stats.pages_foreign, stats.pages_foreign_peak, stats.foreign_adopted) == (5, 5, 5)
+    assert (stats.bytes_foreign, stats.pages_same_filled) == (1 + 4096 + 4096 + 8 + 8, 0)
 
 
 def test_a_higher_generation_replaces_a_lower_one(make_cache: MakeCache) -> None:
@@ -82,7 +84,7 @@ def test_a_bad_blob_is_refused_and_the_rest_of_its_batch_stored(
     if what == "checksum":
         blobs.checksums[1] ^= 1 << 63
     if what == "encoding":
-        blobs.encodings[1] = 3
+        blobs.encodings[1] = 4
     assert list(cache.adopt(pool, 1, blobs)) == [STORED, BAD, STORED]
     assert list(cache.read_adopted(pool, 1, [1, 2, 3], [1, 1, 1])[0]) == [1, 0, 1]
     assert cache.stats().foreign_refused_bad == 1

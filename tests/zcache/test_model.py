@@ -109,17 +109,21 @@ class CacheModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.create_pool(PERSISTENT, exclusive=False)
-        self.create_pool(EPHEMERAL, exclusive=False)
+        self.create_pool(PERSISTENT, exclusive=False, codec=None)
+        self.create_pool(EPHEMERAL, exclusive=False, codec=None)
         self.lent = {kind: self.cache.create_pool(kind, foreign=True) for kind in self.foreign}
 
     # -- pools -----------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.pools) < 4)
-    @rule(kind=st.sampled_from(list(PoolKind)), exclusive=st.booleans())
-    def create_pool(self, kind: PoolKind, exclusive: bool) -> None:
+    @rule(
+        kind=st.sampled_from(list(PoolKind)),
+        exclusive=st.booleans(),
+        codec=st.sampled_from([None, "lz4", "zstd", "none"]),
+    )
+    def create_pool(self, kind: PoolKind, exclusive: bool, codec: str | None) -> None:
         taken = set(self.pools) | set(self.lent.values())
-        pool = self.cache.create_pool(kind, exclusive_gets=exclusive)
+        pool = self.cache.create_pool(kind, exclusive_gets=exclusive, codec=codec)
         assert pool == min(set(range(10)) - taken)
         self.pools[pool] = ModelPool(kind, exclusive)
 
@@ -552,7 +556,7 @@ class CacheModel(RuleBasedStateMachine):
     @rule(
         frames=st.sampled_from([12, 30, FRAMES]),
         accept=st.sampled_from([0.5, 1.0]),
-        codec=st.sampled_from(["lz4", "none"]),
+        codec=st.sampled_from(["lz4", "zstd", "none"]),
     )
     def reconfigure(self, frames: int, accept: float, codec: str) -> None:
         self.cache.reconfigure(

@@ -49,7 +49,7 @@ def fill(cache: CacheContract, pool: int, object_id: int = 1, seed: int = 0) -> 
 
 
 @pytest.mark.parametrize("kind", [PERSISTENT, EPHEMERAL])
-@pytest.mark.parametrize("codec", ["lz4", "none"])
+@pytest.mark.parametrize("codec", ["lz4", "zstd", "none"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_of_any_content_comes_back(
     make_cache: MakeCache, name: str, codec: str, kind: object
@@ -228,9 +228,12 @@ def test_a_same_filled_page_takes_no_storage(make_cache: MakeCache) -> None:
     assert cache.stats().frames_used == 7
 
 
-def test_incompressible_pages_are_stored_raw_or_refused_and_counted(make_cache: MakeCache) -> None:
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_incompressible_pages_are_stored_raw_or_refused_and_counted(
+    make_cache: MakeCache, codec: str
+) -> None:
     """Behaviour 81: raw in a frame of their own, or refused, as configured."""
-    cache = make_cache(frames=100)
+    cache = make_cache(frames=100, codec=codec)
     pool = cache.create_pool(PERSISTENT)
     cache.put_many(pool, 1, range(10), b"".join(random_page(n) for n in range(10)))
     stats = cache.stats()
@@ -243,12 +246,13 @@ def test_incompressible_pages_are_stored_raw_or_refused_and_counted(make_cache: 
     assert cache.stats().puts_refused_poor == 1
 
 
-def test_a_page_at_the_huge_watermark_is_stored_raw(make_cache: MakeCache) -> None:
-    """Behaviour 71: below the watermark LZ4, from it on raw, as in zram."""
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_a_page_at_the_huge_watermark_is_stored_raw(make_cache: MakeCache, codec: str) -> None:
+    """Behaviour 71: below the watermark compressed, from it on raw, as in zram."""
     raw, compressed = 0, 0
     for noise in range(3560, 3700, 4):
         cache = make_cache(frames=20)
-        pool = cache.create_pool(PERSISTENT)
+        pool = cache.create_pool(PERSISTENT, codec=codec)
         cache.put(pool, 1, 0, mixed_page(noise, noise))
         length = cache.stats().bytes_local
         assert length < 3632 - 7 or length == PAGE_SIZE
