@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ramster.limits import REPLICAS_MAX
 from ramster.quantities import format_size, parse_count, parse_size
+from zcache.config import CODECS
 
 __all__ = [
     "ABSENT_FAMILY",
@@ -60,10 +61,13 @@ class ExportSpec(NamedTuple):
     size_bytes: int
     replicas: int | None = None
     """Copies of each of its pages that leaves; None: as the node does."""
+    codec: str | None = None
+    """How its pages are compressed; None: as the node does."""
 
     def __str__(self) -> str:
         replicas = "" if self.replicas is None else f",replicas={self.replicas}"
-        return f"{self.name}={format_size(self.size_bytes)}{replicas}"
+        codec = "" if self.codec is None else f",codec={self.codec}"
+        return f"{self.name}={format_size(self.size_bytes)}{replicas}{codec}"
 
 
 def parse_address(value: object, default_port: int) -> Address:
@@ -113,21 +117,28 @@ def parse_nbd_url(value: object) -> str:
 
 
 def parse_export(value: object) -> ExportSpec:
-    """``NAME=SIZE`` or ``NAME=SIZE,replicas=N``; the size is a multiple of 4096 of at least one
-    page. Raises ValueError."""
+    """``NAME=SIZE``, then ``,replicas=N`` and ``,codec=NAME`` where wanted; the size is a multiple
+    of 4096 of at least one page. Raises ValueError."""
     if isinstance(value, str):
         name, equals, rest = value.partition("=")
-        size, comma, option = rest.partition(",")
-        word, _, number = option.strip().partition("=")
-        if not equals or (comma and word != "replicas"):
+        size, *options = rest.split(",")
+        given: dict[str, str] = {}
+        for option in options:
+            word, _, text = option.strip().partition("=")
+            if word in given or word not in ("replicas", "codec"):
+                raise ValueError(value)
+            given[word] = text
+        if not equals:
             raise ValueError(value)
-        value = (name, size, number if comma else None)
-    if not isinstance(value, tuple) or len(value) not in (2, 3):
+        value = (name, size, given.get("replicas"), given.get("codec"))
+    if not isinstance(value, tuple) or not 2 <= len(value) <= 4:
         raise ValueError(value)
-    replicas = value[2] if len(value) == 3 else None
+    name, size, replicas, codec = (*value, None, None)[:4]
     if replicas is not None:
         replicas = parse_count(replicas, most=REPLICAS_MAX)
-    spec = ExportSpec(parse_name(value[0]), parse_size(value[1]), replicas)
+    if codec is not None and codec not in CODECS:
+        raise ValueError(value)
+    spec = ExportSpec(parse_name(name), parse_size(size), replicas, codec)
     # 2**62: NBD's offsets are unsigned 64 bits, Linux's loff_t is signed.
     if not 4096 <= spec.size_bytes <= 2**62 or spec.size_bytes % 4096:
         raise ValueError(value)

@@ -24,7 +24,7 @@ from ramster.removal import remove_object, remove_pool, remove_range
 from ramster.replication import Replication
 from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue, pending_puts
 from ramster.spiller import ROOM_BYTES_MIN, Spiller
-from ramster.store import check_payload, check_target
+from ramster.store import check_payload, check_target, make_pool
 from zcache import (
     PAGE_SIZE,
     Buffer,
@@ -95,11 +95,16 @@ class ClusterStore:
     # -----------------------------------------------------------------------------------------
 
     def create_pool(
-        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+        self,
+        kind: PoolKind,
+        *,
+        exclusive_gets: bool = False,
+        replicas: int | None = None,
+        codec: str | None = None,
     ) -> int:
         """See ``PageStore``."""
         self._check_open()
-        pool = self._cache.create_pool(kind, exclusive_gets=exclusive_gets)
+        pool = make_pool(self._cache, kind, exclusive_gets=exclusive_gets, codec=codec)
         if replicas is not None:
             try:
                 self._replication.set_pool(pool, replicas)

@@ -26,7 +26,8 @@ from ramster.quantities import format_size
 from ramster.settings import Kind, Mode, Setting
 from ramster.slot_table import LIMIT_BYTES_MAX, LIMIT_BYTES_MIN
 from zcache import CacheConfig, ConfigError
-from zcache.config import CODECS
+from zcache.config import CODECS, check_codec
+from zcache.zstd import is_usable
 
 __all__ = ["SETTINGS", "SETTINGS_BY_KEY", "Mode", "NodeConfig", "default_name"]
 
@@ -131,7 +132,7 @@ class NodeConfig:
     codec: str = _row(
         settings.choice(*CODECS),
         _POOL,
-        "how new pages are compressed; none stores them raw",
+        "how new pages are compressed; zstd is denser and slower than lz4, none stores them raw",
         default="lz4",
     )
     incompressible: str = _row(
@@ -386,6 +387,12 @@ class NodeConfig:
         for peer in self.peer:
             if peer.port == 0:
                 raise _refused("peer", str(peer), "a port from 1 to 65535")
+        for spec in self.export:
+            if spec.codec is not None:
+                try:
+                    check_codec(spec.codec, zstd=is_usable())
+                except ConfigError as error:
+                    raise _refused("export", str(spec), f"a codec, {error.accepted}") from None
         if self.nbd and not self.export:
             raise _refused("nbd", self.nbd[0], "given together with at least one export")
         self._check_writeback()

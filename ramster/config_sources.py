@@ -4,8 +4,8 @@ Covers: reading the three sources, the name of each value's source, unknown keys
 and the effective configuration as a file. Does not cover: the table and its checks
 (``config.py``), argparse (``cli.py``).
 
-In the environment a list is separated by commas (``,replicas=N`` belongs to the export before). A
-source that gives a list replaces the whole list of the sources below it.
+In the environment a list is separated by commas (``,replicas=N`` and ``,codec=NAME`` belong to
+the export before). A source that gives a list replaces the whole list of the sources below it.
 """
 
 from __future__ import annotations

@@ -112,13 +112,18 @@ class EmbeddedNode:
         return self._call(self.node.drain(limit_s))
 
     def create_pool(
-        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+        self,
+        kind: PoolKind,
+        *,
+        exclusive_gets: bool = False,
+        replicas: int | None = None,
+        codec: str | None = None,
     ) -> int:
         """A new pool's id; see ``PageStore.create_pool``."""
 
         async def create() -> int:
             return self.node.store.create_pool(
-                kind, exclusive_gets=exclusive_gets, replicas=replicas
+                kind, exclusive_gets=exclusive_gets, replicas=replicas, codec=codec
             )
 
         return self._call(create())

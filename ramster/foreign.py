@@ -33,6 +33,7 @@ from ramster.limits import (
 )
 from ramster.removal import SLICE_PAGES
 from ramster.transport import (
+    CODECS,
     PROTOCOL_VERSION,
     SPILL_PAYLOAD_BYTES_MAX,
     FetchReply,
@@ -55,11 +56,6 @@ from zcache import (
 )
 
 __all__ = ["ForeignPages"]
-
-CODECS = ("lz4",)
-"""Codecs whose blobs this node can read back; an owner needs one of them for its pages to come
-here.
-"""
 
 OBJECT_ID = 0
 """All pages of one pool of a lease are in one object; the owner's keys are the indexes."""
@@ -179,11 +175,9 @@ class ForeignPages:
             )
         if hello.page_size != PAGE_SIZE:
             raise PeerRefusedError(f"page size {hello.page_size} offered: accepted is {PAGE_SIZE}")
-        if not set(hello.codecs) & set(CODECS):
+        if not hello.codecs or set(hello.codecs) - set(CODECS):
             offered = ", ".join(hello.codecs) or "none"
-            raise PeerRefusedError(
-                f"codecs {offered} offered: accepted is one of {', '.join(CODECS)}"
-            )
+            raise PeerRefusedError(f"codecs {offered} offered: accepted are {', '.join(CODECS)}")
         if not 0 < len(hello.node) <= NAME_CHARS_MAX or not hello.node.isprintable():
             raise PeerRefusedError(
                 f"a node name of {len(hello.node)} characters offered: accepted are 1 to "

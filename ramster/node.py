@@ -233,13 +233,13 @@ class Node:
         specs = self.config.export
         alone = self.config.mode is Mode.ZCACHE
         pools = {
-            replicas: self.store.create_pool(
-                PoolKind.PERSISTENT, replicas=None if alone else replicas
+            (replicas, codec): self.store.create_pool(
+                PoolKind.PERSISTENT, replicas=None if alone else replicas, codec=codec
             )
-            for replicas in dict.fromkeys(spec.replicas for spec in specs)
+            for replicas, codec in dict.fromkeys((spec.replicas, spec.codec) for spec in specs)
         }
         exports = [
-            Export(spec.name, spec.size_bytes, pools[spec.replicas], number)
+            Export(spec.name, spec.size_bytes, pools[spec.replicas, spec.codec], number)
             for number, spec in enumerate(specs, start=1)
         ]
         self._nbd = NbdServer(self.store, exports)

@@ -37,6 +37,7 @@ from ramster.quantities import (
     parse_share,
     parse_size,
 )
+from zcache.config import CODECS
 
 __all__ = [
     "ADDRESS",
@@ -258,9 +259,10 @@ NBD_URL: Kind[str] = Kind(
 EXPORT: Kind[ExportSpec] = Kind(
     parse_export,
     str,
-    f"NAME=SIZE or NAME=SIZE,replicas=N, the name {_NAME_RULE}, the size a multiple of 4096 bytes, "
-    f"N from 1 to {REPLICAS_MAX}",
-    "NAME=SIZE[,replicas=N]",
-    # No export has so few bytes: this is what belongs to the item before.
-    separator=r",(?!\s*replicas=\d{1,3}\s*(?:,|$))",
+    f"NAME=SIZE, NAME=SIZE,replicas=N or NAME=SIZE,codec=CODEC, or with both, the name "
+    f"{_NAME_RULE}, the size a multiple of 4096 bytes, N from 1 to {REPLICAS_MAX}, CODEC one of: "
+    + ", ".join(CODECS),
+    "NAME=SIZE[,replicas=N][,codec=CODEC]",
+    # No export has so few bytes, or such words for a size: these belong to the item before.
+    separator=rf",(?!\s*(?:replicas=\d{{1,3}}|codec=(?:{'|'.join(CODECS)}))\s*(?:,|$))",
 )

@@ -24,13 +24,14 @@ from zcache import (
     BadHandleError,
     Buffer,
     CacheContract,
+    ConfigError,
     CorruptPageError,
     GetFree,
     PageState,
     PoolKind,
 )
 
-__all__ = ["LocalStore", "PageStore", "check_payload", "check_target"]
+__all__ = ["LocalStore", "PageStore", "check_payload", "check_target", "make_pool"]
 
 
 class PageStore(Protocol):
@@ -45,10 +46,16 @@ class PageStore(Protocol):
         """The node's own cache, for figures."""
 
     def create_pool(
-        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+        self,
+        kind: PoolKind,
+        *,
+        exclusive_gets: bool = False,
+        replicas: int | None = None,
+        codec: str | None = None,
     ) -> int:
         """See ``CacheContract.create_pool``. ``replicas``: copies of each page that leaves for
-        peers (None: as configured); without peers none leaves. Raises ConfigurationError.
+        peers (None: as configured); without peers none leaves. ``codec``: of its pages (None: as
+        configured). Raises ConfigurationError.
         """
 
     async def destroy_pool(self, pool_id: int) -> int:
@@ -102,6 +109,18 @@ class PageStore(Protocol):
         """See ``CacheContract.extents``."""
 
 
+def make_pool(
+    cache: CacheContract, kind: PoolKind, *, exclusive_gets: bool, codec: str | None
+) -> int:
+    """A new pool of a cache. Raises ConfigurationError for a codec that this node has not."""
+    try:
+        return cache.create_pool(kind, exclusive_gets=exclusive_gets, codec=codec)
+    except ConfigError as error:
+        raise ConfigurationError(
+            error.key, str(error.value), "create_pool", error.accepted
+        ) from None
+
+
 def check_payload(indexes: Sequence[int], payload: Buffer) -> memoryview:
     """The payload as bytes. Raises BadHandleError unless it holds one page per index."""
     view = memoryview(payload)
@@ -151,13 +170,18 @@ class LocalStore:
         return self._cache
 
     def create_pool(
-        self, kind: PoolKind, *, exclusive_gets: bool = False, replicas: int | None = None
+        self,
+        kind: PoolKind,
+        *,
+        exclusive_gets: bool = False,
+        replicas: int | None = None,
+        codec: str | None = None,
     ) -> int:
         """See ``PageStore``."""
         self._check_open()
         if replicas is not None and not 1 <= replicas <= REPLICAS_MAX:
             raise ConfigurationError("replicas", replicas, "create_pool", f"1 to {REPLICAS_MAX}")
-        return self._cache.create_pool(kind, exclusive_gets=exclusive_gets)
+        return make_pool(self._cache, kind, exclusive_gets=exclusive_gets, codec=codec)
 
     async def destroy_pool(self, pool_id: int) -> int:
         """See ``PageStore``."""

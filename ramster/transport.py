@@ -35,6 +35,7 @@ from typing import Protocol
 from zcache import PackedBlobs, PoolKind
 
 __all__ = [
+    "CODECS",
     "MESSAGE_BYTES_MAX",
     "PROTOCOL_VERSION",
     "SPILL_PAYLOAD_BYTES_MAX",
@@ -52,8 +53,12 @@ __all__ = [
     "Transport",
 ]
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised on every change that an older node cannot read; other versions are refused at hello."""
+
+CODECS = ("lz4", "zstd")
+"""Codecs whose blobs this version's nodes send, store for each other and give back. Whether a node
+can decode them is its own affair: it does so with its own pages only."""
 
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Upper bound of any message; checked before sending and on receipt."""
@@ -71,7 +76,7 @@ class Hello:
     incarnation: int
     protocol_version: int = PROTOCOL_VERSION
     page_size: int = 4096
-    codecs: tuple[str, ...] = ("lz4",)
+    codecs: tuple[str, ...] = CODECS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

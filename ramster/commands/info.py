@@ -15,7 +15,8 @@ from ramster._version import __version__
 from ramster.quantities import show_size
 from ramster.transport import PROTOCOL_VERSION
 from zcache import PAGE_SIZE, Cache, CacheConfig
-from zcache.config import CODECS
+from zcache.config import usable_codecs
+from zcache.zstd import TO_INSTALL, is_usable
 
 __all__ = ["add_flags", "run"]
 
@@ -51,11 +52,12 @@ def _facts() -> dict[str, dict[str, Any]]:
         },
         "zcache": {
             "backend": Cache(CacheConfig(pool_bytes_max=PAGE_SIZE)).backend,
-            "codecs": list(CODECS),
+            "codecs": list(usable_codecs(zstd=is_usable())),
             "page size": str(PAGE_SIZE),
         },
         "libraries": {
             "lz4": _version("lz4") or "not installed",
+            "zstandard": _version("zstandard") or f"not installed: {TO_INSTALL}",
             "xxhash": _version("xxhash") or "not installed",
             "prometheus-client": _version("prometheus-client") or "not installed",
             "grpcio": _version("grpcio") or to_install,

@@ -84,18 +84,26 @@ class TmemClient:
         """Drop the connection. Pools and pages stay at the node."""
         self._channel.close()
 
-    def pool(self, name: str, kind: PoolKind, *, exclusive_gets: bool = False) -> TmemPool:
+    def pool(
+        self,
+        name: str,
+        kind: PoolKind,
+        *,
+        exclusive_gets: bool = False,
+        codec: str | None = None,
+    ) -> TmemPool:
         """The pool of this name, made if there is none.
 
+        ``codec``: how its pages are compressed; None: as the node is configured.
         Raises PeerRefusedError (a pool of this name has other properties), StoreFullError (too many
-        pools), BadHandleError (a name that is no name).
+        pools), BadHandleError (a name that is no name, a codec that the node has not).
         """
         properties = tmem_pb2.TmemPool(
-            name=name, kind=POOL_KINDS[kind], exclusive_gets=exclusive_gets
+            name=name, kind=POOL_KINDS[kind], exclusive_gets=exclusive_gets, codec=codec or ""
         )
         request = tmem_pb2.CreatePoolRequest(pool=properties)
         reply = self._call("CreatePool", request, tmem_pb2.CreatePoolReply)
-        return TmemPool(self, name, kind, exclusive_gets, reply.pool_id)
+        return TmemPool(self, name, kind, exclusive_gets, reply.pool_id, codec)
 
     def pools(self) -> list[TmemPool]:
         """All pools of programs at the node, oldest first."""
@@ -108,6 +116,7 @@ class TmemClient:
                 kinds[entry.pool.kind],
                 entry.pool.exclusive_gets,
                 entry.pool_id,
+                entry.pool.codec or None,
             )
             for entry in reply.pools
         ]
@@ -158,6 +167,7 @@ class TmemPool:
     kind: PoolKind
     exclusive_gets: bool
     pool_id: int
+    codec: str | None = None
 
     def put(self, object_id: int, index: int, page: Buffer, *, keep_old: bool = False) -> None:
         """Store one page; see ``put_many``."""

@@ -31,6 +31,8 @@ class ProgramPool:
     name: str
     kind: PoolKind
     exclusive_gets: bool
+    codec: str | None
+    """None: as the node is configured."""
     store_pool_id: int
     """The store's own number; ids of destroyed pools are given out again, so it stays inside."""
 
@@ -43,7 +45,9 @@ class ProgramPools:
         self._by_id: dict[int, ProgramPool] = {}
         self._by_name: dict[str, ProgramPool] = {}
 
-    def obtain(self, name: str, kind: PoolKind, exclusive_gets: bool) -> tuple[ProgramPool, bool]:
+    def obtain(
+        self, name: str, kind: PoolKind, exclusive_gets: bool, codec: str | None = None
+    ) -> tuple[ProgramPool, bool]:
         """The pool of this name, and whether it was made now.
 
         Raises PoolExistsError, zcache's PoolTableFullError, and what ``PageStore.create_pool``
@@ -51,16 +55,18 @@ class ProgramPools:
         """
         known = self._by_name.get(name)
         if known is not None:
-            if (known.kind, known.exclusive_gets) != (kind, exclusive_gets):
+            properties = (known.kind, known.exclusive_gets, known.codec)
+            if properties != (kind, exclusive_gets, codec):
                 raise PoolExistsError(
                     f"pool {name!r} exists: {known.kind.name.lower()}, "
-                    f"exclusive_gets {str(known.exclusive_gets).lower()}"
+                    f"exclusive_gets {str(known.exclusive_gets).lower()}, "
+                    f"codec {known.codec or 'as configured'}"
                 )
             return known, False
         if len(self._by_id) >= POOLS_MAX:
             raise PoolTableFullError(POOLS_MAX)
-        store_pool_id = self._store.create_pool(kind, exclusive_gets=exclusive_gets)
-        pool = ProgramPool(secrets.randbits(64), name, kind, exclusive_gets, store_pool_id)
+        store_pool_id = self._store.create_pool(kind, exclusive_gets=exclusive_gets, codec=codec)
+        pool = ProgramPool(secrets.randbits(64), name, kind, exclusive_gets, codec, store_pool_id)
         self._by_id[pool.pool_id] = self._by_name[name] = pool
         return pool, True
 

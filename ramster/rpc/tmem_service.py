@@ -14,7 +14,13 @@ import grpc
 from google.protobuf.message import Message
 from grpc import aio
 
-from ramster.errors import BadMessageError, PageLostError, StoreClosedError, StoreFullError
+from ramster.errors import (
+    BadMessageError,
+    ConfigurationError,
+    PageLostError,
+    StoreClosedError,
+    StoreFullError,
+)
 from ramster.rpc.convert import parse
 from ramster.rpc.methods import method_path
 from ramster.rpc.tmem_pools import PoolExistsError, ProgramPools
@@ -116,7 +122,14 @@ class TmemService:
             raise BadMessageError(
                 f"pool.kind: {request.pool.kind}, accepted is KIND_EPHEMERAL or KIND_PERSISTENT"
             )
-        pool, created = self._pools.obtain(name, kind, request.pool.exclusive_gets)
+        try:
+            pool, created = self._pools.obtain(
+                name, kind, request.pool.exclusive_gets, request.pool.codec or None
+            )
+        except ConfigurationError as error:
+            raise BadMessageError(
+                f"pool.codec: {request.pool.codec[:64]!r}, accepted is {error.accepted}"
+            ) from error
         return tmem_pb2.CreatePoolReply(pool_id=pool.pool_id, created=created)
 
     async def _destroy_pool(self, request: tmem_pb2.DestroyPoolRequest) -> Message:
@@ -126,7 +139,10 @@ class TmemService:
         reply = tmem_pb2.ListPoolsReply()
         for pool in self._pools:
             properties = tmem_pb2.TmemPool(
-                name=pool.name, kind=POOL_KINDS[pool.kind], exclusive_gets=pool.exclusive_gets
+                name=pool.name,
+                kind=POOL_KINDS[pool.kind],
+                exclusive_gets=pool.exclusive_gets,
+                codec=pool.codec or "",
             )
             reply.pools.add(pool_id=pool.pool_id, pool=properties)
         return reply

@@ -99,11 +99,16 @@ def test_what_is_no_nbd_address_is_refused(text: object) -> None:
         parse_nbd_url(text)
 
 
-@given(NAMES, st.integers(1, 2**50), st.none() | st.integers(1, 8))
+@given(
+    NAMES,
+    st.integers(1, 2**50),
+    st.none() | st.integers(1, 8),
+    st.none() | st.sampled_from(["lz4", "zstd", "none"]),
+)
 def test_an_export_survives_being_written_and_read(
-    name: str, pages: int, replicas: int | None
+    name: str, pages: int, replicas: int | None, codec: str | None
 ) -> None:
-    spec = ExportSpec(name, pages * 4096, replicas)
+    spec = ExportSpec(name, pages * 4096, replicas, codec)
     assert parse_export(str(spec)) == spec
     assert parse_export(spec) == spec
 
@@ -113,10 +118,20 @@ def test_an_export_may_say_how_many_copies_its_pages_have() -> None:
     assert str(ExportSpec("disk", 2**20, 2)) == "disk=1MiB,replicas=2"
 
 
+def test_an_export_may_say_how_its_pages_are_compressed() -> None:
+    assert parse_export("disk=1M, codec=zstd") == ExportSpec("disk", 2**20, None, "zstd")
+    assert str(ExportSpec("disk", 2**20, codec="none")) == "disk=1MiB,codec=none"
+    both = ExportSpec("disk", 2**20, 2, "lz4")
+    assert parse_export("disk=1M,codec=lz4,replicas=2") == both
+    assert parse_export("disk=1M,replicas=2 , codec=lz4") == both
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        *("disk", "=1M", "disk=", "disk=0", "disk=100", "a/b=1M", "a,b=1M", 1, ("a", 4096, 1, 1)),
+        *("disk", "=1M", "disk=", "disk=0", "disk=100", "a/b=1M", "a,b=1M", 1, ("a",)),
+        *(("a", 4096, 1, 1), ("a", 4096, 1, "lz4", 1), "a=1M,codec", "a=1M,codec=", "a=1M,codec=2"),
+        *("a=1M,codec=lzo", "a=1M,codec=lz4,codec=lz4", "a=1M,lz4", "a=1M,codec=lz4,"),
         *("a=1M,", "a=1M,2", "a=1M,replicas", "a=1M,replicas=", "a=1M,replicas=0"),
         *("a=1M,replicas=9", "a=1M,replicas=x", "a=1M,copies=2", "a=1M,replicas=2,replicas=2"),
     ],

@@ -474,6 +474,77 @@ def test_an_impossible_number_of_copies_is_refused_and_makes_no_pool(replicas: i
     run(main())
 
 
+@pytest.mark.parametrize("store", ["local", "cluster"])
+def test_an_unknown_codec_is_refused_and_makes_no_pool(store: str) -> None:
+    async def main() -> None:
+        async with several() as cluster:
+            a = cluster["a"]
+            pages: PageStore = a.store if store == "cluster" else LocalStore(a.cache)
+            before = a.cache.stats().as_dict()
+            with pytest.raises(ConfigurationError, match="codec") as error:
+                pages.create_pool(PoolKind.PERSISTENT, codec="lzo")
+            assert error.value.accepted == "one of: lz4, zstd, none"
+            assert a.cache.stats().as_dict() == before
+
+    run(main())
+
+
+@pytest.mark.parametrize("writeback_bytes", [0, 4 * MIB])
+def test_pages_of_every_codec_leave_and_come_back(writeback_bytes: int) -> None:
+    """To lenders, or to the write-back file where no lender has room."""
+
+    async def main() -> None:
+        lend = 0 if writeback_bytes else 4 * MIB
+        async with FakeCluster(
+            "a b",
+            lend_bytes=lend,
+            pool_bytes=4 * MIB,
+            repatriate_bytes_per_s=0,
+            only_a={"pool_bytes": MIB, "lend_bytes": 0, "writeback_bytes": writeback_bytes},
+        ) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pools = {codec: a.pool(codec=codec) for codec in ("lz4", "zstd", "none")}
+            for index in range(300):
+                for pool in pools.values():
+                    await a.put(pool, index, make_page(index))
+            await until(lambda: idle(a))
+            for codec, encoding in (("lz4", 1), ("zstd", 3), ("none", 0)):
+                away = a.cache.peek_away(pools[codec], 1, range(300))
+                assert len(away) > 50
+                assert set(away.encodings) == {encoding}
+            assert (b.foreign == 0) == (writeback_bytes > 0)
+            await until(cluster.accounts_agree)
+            for index in range(300):
+                for pool in pools.values():
+                    assert await a.get(pool, index) == make_page(index)
+            cluster.verify()
+
+    run(main())
+
+
+def test_no_page_goes_to_a_lender_of_an_older_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 2 knows no frame of Zstandard; it is not asked to take any."""
+    monkeypatch.setattr("ramster.foreign.PROTOCOL_VERSION", 2)
+
+    async def main() -> None:
+        cluster = FakeCluster("a b", pool_bytes=MIB, put_wait_s=0.1)
+        a, b = cluster["a"], cluster["b"]
+        for node in (a, b):
+            await node.start()
+        pool = a.pool(codec="zstd")
+        with pytest.raises(StoreFullError):
+            await fill(a, pool, 2000)
+        await until(lambda: a.peer("b").state == "refused")
+        assert "protocol version 3 offered: accepted is 2" in a.peer("b").reason
+        assert (a.away, b.foreign, b.counters.messages_refused) == (0, 0, 0)
+        assert b.counters.hellos_refused > 0
+        for node in (a, b):
+            await node.stop()
+            node.cache.verify()
+
+    run(main())
+
+
 def test_the_next_pool_with_a_destroyed_ones_id_does_not_inherit_its_number() -> None:
     async def main() -> None:
         async with several() as cluster:

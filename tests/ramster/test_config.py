@@ -126,6 +126,8 @@ def test_what_the_cluster_is_told() -> None:
         ({"writeback": "w", "writeback_limit": 4096}, "writeback_limit", "68KiB to 2TiB"),
         ({"writeback_mode": "safety"}, "writeback_mode", "unless writeback names a file"),
         ({"export": ("a=1M,replicas=9",)}, "export", "N from 1 to 8"),
+        ({"export": ("a=1M,codec=lzo",)}, "export", "CODEC one of: lz4, zstd, none"),
+        ({"codec": "lzo"}, "codec", "one of: lz4, zstd, none"),
     ],
 )
 def test_what_is_not_accepted_is_refused_under_its_key(
@@ -135,6 +137,19 @@ def test_what_is_not_accepted_is_refused_under_its_key(
         NodeConfig(**values)  # type: ignore[arg-type]
     assert refused.value.key == key
     assert accepted in refused.value.accepted
+
+
+@pytest.mark.parametrize(("key", "value"), [("codec", "zstd"), ("export", ("a=1M,codec=zstd",))])
+def test_zstandard_is_refused_where_there_is_none_with_how_to_get_it(
+    key: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert NodeConfig(**{key: value})  # type: ignore[arg-type]
+    monkeypatch.setattr("zcache.config.is_usable", lambda: False)
+    monkeypatch.setattr("ramster.config.is_usable", lambda: False)
+    with pytest.raises(ConfigurationError, match=r"pip install 'ramster\[zstd\]'") as refused:
+        NodeConfig(**{key: value})  # type: ignore[arg-type]
+    assert refused.value.key == key
+    assert "one of: lz4, none" in refused.value.accepted
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "pool_limit": st.integers(4096 * 64, 2**40).map(str),
     "high_watermark": st.floats(0.85, 1.0).map(repr),
     "low_watermark": st.floats(0.1, 0.8).map(repr),
-    "codec": st.sampled_from(["lz4", "none"]),
+    "codec": st.sampled_from(["lz4", "zstd", "none"]),
     "chain_frames_max": st.integers(4, 16).map(str),
     "compact_interval": st.floats(0.001, 100).map(lambda s: f"{s:.3f}"),
     "cluster": st.from_regex(r"c[a-z0-9]{0,20}", fullmatch=True),
@@ -170,7 +170,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "repatriate_rate": st.sampled_from(["0", "1GiB"]),
     "writeback": st.sampled_from(["none", "/a/b c", "f\u00fcr"]),
     "writeback_limit": st.just("1GiB"),
-    "export": st.sampled_from([["a=1M"], ["a=1M", "b=1G,replicas=2"]]),
+    "export": st.sampled_from([["a=1M"], ["a=1M", "b=1G,replicas=2,codec=zstd"]]),
     "http": st.sampled_from(["off", "127.0.0.1:0", "[::1]"]),
 }
 

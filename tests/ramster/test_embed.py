@@ -47,7 +47,7 @@ def test_a_lender_drains_and_a_lone_node_has_nothing_to_hand_over() -> None:
 
 def test_pages_go_in_and_come_out() -> None:
     with EmbeddedNode(config()) as node:
-        pool = node.create_pool(PoolKind.PERSISTENT)
+        pool = node.create_pool(PoolKind.PERSISTENT, codec="zstd")
         node.put(pool, 1, 0, PAGES[0])
         node.put_many(pool, 1, [1, 2, 3], b"".join(PAGES[1:4]))
         assert node.get(pool, 1, 0) == PAGES[0]

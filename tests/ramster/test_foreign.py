@@ -161,9 +161,10 @@ def test_hello_gives_a_lease_and_says_what_room_there_is() -> None:
     ("offer", "words"),
     [
         ({"cluster": "other"}, ["'other'", "'ramster'"]),
-        ({"protocol_version": 9}, ["version 9", "accepted is 2"]),
+        ({"protocol_version": 9}, ["version 9", "accepted is 3"]),
+        ({"protocol_version": 2}, ["version 2", "accepted is 3"]),
         ({"page_size": 16384}, ["16384", "4096"]),
-        ({"codecs": ("zstd",)}, ["zstd", "lz4"]),
+        ({"codecs": ("lz4", "lzo")}, ["lz4, lzo", "lz4, zstd"]),
         ({"codecs": ()}, ["none", "lz4"]),
         ({"node": ""}, ["0 characters", "1 to 255"]),
         ({"node": "x" * 300}, ["300 characters"]),

@@ -27,7 +27,7 @@ from ramster.stats_server import StatsServer
 from ramster.upkeep import Upkeep
 from ramster.writeback import Writeback
 from tests.support.grpc_peers import until
-from zcache import PAGE_SIZE, NoSuchPoolError, PoolKind
+from zcache import PAGE_SIZE, Encoding, NoSuchPoolError, PoolKind
 
 ANY = Address("127.0.0.1", 0)
 
@@ -266,6 +266,35 @@ def test_exports_have_their_own_number_of_copies(export: str, copies: int) -> No
                 with pytest.raises(NoSuchPoolError):
                     cache.pool_pages(2)
 
+    asyncio.run(run())
+
+
+def test_exports_have_their_own_codec() -> None:
+    async def run() -> None:
+        exports = ("a=1MiB", "b=1MiB,codec=zstd", "c=1MiB,codec=none", "d=4KiB,codec=zstd")
+        disks = {"nbd": ("tcp://127.0.0.1:0",), "export": exports}
+        async with Node(alone(codec="lz4", **disks)) as node:
+            for name in "abcd":
+                url = node.endpoints["nbd"][0]
+                async with await NbdClient.connect(url, name) as client:
+                    await client.write(0, text)
+                    assert await client.read(0, 4096) == text
+            cache = node.store.cache
+            # Exports of the same codec share a pool.
+            assert [cache.pool_pages(pool) for pool in range(3)] == [1, 2, 1]
+            with pytest.raises(NoSuchPoolError):
+                cache.pool_pages(3)
+            ticket = cache.begin_spill(2**20)
+            assert ticket is not None
+            cache.cancel_spill(ticket)
+            assert list(zip(ticket.pools, ticket.blobs.encodings, strict=True)) == [
+                (0, Encoding.LZ4),
+                (1, Encoding.ZSTD),
+                (2, Encoding.RAW),
+                (1, Encoding.ZSTD),
+            ]
+
+    text = (b"the quick brown fox " * 300)[:4096]
     asyncio.run(run())
 
 

@@ -40,6 +40,9 @@ def test_a_list_in_one_text_is_split_at_commas_and_an_exports_option_stays_with_
     assert exports.split(" a=1M,replicas=2 , b=1M, replicas=8,c=2M,") == [
         *("a=1M,replicas=2", "b=1M, replicas=8", "c=2M")
     ]
+    assert exports.split("a=1M,codec=zstd,replicas=2,b=1M, codec=none ,codec=1M,codec=lz4") == [
+        *("a=1M,codec=zstd,replicas=2", "b=1M, codec=none", "codec=1M,codec=lz4")
+    ]
     assert exports.split("a=1M,replicas=4096") == ["a=1M", "replicas=4096"]
     assert row(settings.ADDRESS, default=(), repeatable=True).split("a,b:1") == ["a", "b:1"]
 
@@ -64,6 +67,7 @@ def test_a_path_may_be_a_path_object() -> None:
         (settings.OPTIONAL_PATH, "none", None),
         (settings.OPTIONAL_PATH, "./none", "./none"),
         (settings.EXPORT, "a=1MiB,replicas=2", ExportSpec("a", 2**20, 2)),
+        (settings.EXPORT, "a=1MiB,codec=zstd", ExportSpec("a", 2**20, None, "zstd")),
         (settings.TARGET, "node-b", "node-b"),
     ],
 )

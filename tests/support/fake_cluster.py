@@ -112,8 +112,11 @@ class Node:
         *,
         exclusive: bool = False,
         replicas: int | None = None,
+        codec: str | None = None,
     ) -> int:
-        return self.store.create_pool(kind, exclusive_gets=exclusive, replicas=replicas)
+        return self.store.create_pool(
+            kind, exclusive_gets=exclusive, replicas=replicas, codec=codec
+        )
 
     def places(self, pool: int, count: int, *, object_id: int = 1) -> dict[int, Place]:
         """Where the pages of a pool are that are away, by index."""

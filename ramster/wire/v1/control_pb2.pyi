@@ -1,5 +1,5 @@
 # GENERATED CODE, DO NOT EDIT: change the source and run proto/generate.py
-# source: proto/ramster/wire/v1/control.proto sha256 be7ac0c0c37ca0ef67e8e661a09b966648cee231e40f603da73cfd9eb19efdb9
+# source: proto/ramster/wire/v1/control.proto sha256 3a7652ade7e103de3e1cff3488fbbf33340a73fa9b59d37e9a5102ca62a53ffc
 # text below: grpcio-tools 1.80.0 sha256 194c73e2230b870a5aedf5aae6db98a1d398ba27140e8cd6a1d1e25c37fe1967
 from ramster.wire.v1 import peer_pb2 as _peer_pb2
 from google.protobuf.internal import containers as _containers

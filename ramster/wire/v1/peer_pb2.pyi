@@ -1,5 +1,5 @@
 # GENERATED CODE, DO NOT EDIT: change the source and run proto/generate.py
-# source: proto/ramster/wire/v1/peer.proto sha256 71c125302bf5ce07ee1d02376a2298ced338b77a6993fe53fd1b22311f6780b8
+# source: proto/ramster/wire/v1/peer.proto sha256 30768f488576c4c56bfcd61723696cca40ecccff6305ba211f163bd9cf878f18
 # text below: grpcio-tools 1.80.0 sha256 d8b095c4860846158abe21a8cc1a39684e3e5657d732fb005a85388fca30ca22
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

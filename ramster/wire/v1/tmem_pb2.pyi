@@ -1,6 +1,6 @@
 # GENERATED CODE, DO NOT EDIT: change the source and run proto/generate.py
-# source: proto/ramster/wire/v1/tmem.proto sha256 b8c06bc646258b540f3e4c1e97fbfd681e37690ffd1929a82a14a3069b4290ae
-# text below: grpcio-tools 1.80.0 sha256 db1d56e7c63c78a3120481a20b15a2ec9d686455c62ccef9e2d2565bc64b86ca
+# source: proto/ramster/wire/v1/tmem.proto sha256 19bb0e1e08925ce146bc2e67ecd4455fb8f45db61b1998521e4bfb0a2897e7ac
+# text below: grpcio-tools 1.80.0 sha256 4642cfe454889aaadbb25ca3da61ed8d30f480d05476c56161f68ac70da95ac3
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TmemPool(_message.Message):
-    __slots__ = ("name", "kind", "exclusive_gets")
+    __slots__ = ("name", "kind", "exclusive_gets", "codec")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[TmemPool.Kind]
@@ -23,10 +23,12 @@ class TmemPool(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     EXCLUSIVE_GETS_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: TmemPool.Kind
     exclusive_gets: bool
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[TmemPool.Kind, str]] = ..., exclusive_gets: bool = ...) -> None: ...
+    codec: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[TmemPool.Kind, str]] = ..., exclusive_gets: bool = ..., codec: _Optional[str] = ...) -> None: ...
 
 class CreatePoolRequest(_message.Message):
     __slots__ = ("pool",)

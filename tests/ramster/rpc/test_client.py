@@ -360,8 +360,8 @@ def test_values_that_no_message_holds_are_refused_here() -> None:
             with pytest.raises(BadMessageError, match="node: ''"):
                 await link.hello(hello(node=""), 1)
             unknown = blobs(1)
-            unknown.encodings[0] = 3
-            with pytest.raises(BadMessageError, match="encodings: 3"):
+            unknown.encodings[0] = 4
+            with pytest.raises(BadMessageError, match="encodings: 4"):
                 await link.spill(spill_of(1, unknown), 1)
             assert link.stats.streams_opened == 0
 

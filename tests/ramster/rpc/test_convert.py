@@ -267,7 +267,7 @@ def test_the_spill_that_the_cases_below_damage_is_good() -> None:
         ({"lengths": b"\0\0\5\0"}, r"accepted is 1 to 4096"),
         ({"lengths": b"\1\x10\4\0"}, r"accepted is 1 to 4096"),
         ({"payload": b"1234"}, r"lengths make 5 bytes, the payload has 4"),
-        ({"encodings": b"\1\3"}, r"encodings: 3, accepted is one of \[0, 1, 2\]"),
+        ({"encodings": b"\1\4"}, r"encodings: 4, accepted is one of \[0, 1, 2, 3\]"),
         ({"batch": 0}, r"batch: 0, accepted is 1 to 9223372036854775807"),
         ({"batch": 2**63}, r"batch: 9223372036854775808, accepted is 1 to"),
         ({"kind": 0}, r"kind: 0, accepted is one of \[1, 2\]"),

@@ -74,15 +74,15 @@ def test_a_hello_that_does_not_fit_is_refused_with_the_reason_and_disconnected()
 
     async def work() -> None:
         async with serving() as address, proxied(address) as (proxy, front), linked(front) as link:
-            with pytest.raises(PeerRefusedError, match="protocol version 1 offered: accepted is 2"):
+            with pytest.raises(PeerRefusedError, match="protocol version 1 offered: accepted is 3"):
                 await link.hello(hello(protocol_version=1), PATIENCE_S)
             await until(lambda: proxy.open_connections == 0)
             with pytest.raises(PeerRefusedError, match=r"cluster 'other' .* accepted is 'ramster'"):
                 await link.hello(hello(cluster="other"), PATIENCE_S)
             with pytest.raises(PeerRefusedError, match="page size 16384"):
                 await link.hello(hello(page_size=16384), PATIENCE_S)
-            with pytest.raises(PeerRefusedError, match="codecs zstd"):
-                await link.hello(hello(codecs=("zstd",)), PATIENCE_S)
+            with pytest.raises(PeerRefusedError, match="codecs lzo"):
+                await link.hello(hello(codecs=("lzo",)), PATIENCE_S)
             assert (await link.hello(hello(), PATIENCE_S)).lease
 
     run(work())

@@ -50,6 +50,24 @@ def test_pages_are_put_got_and_flushed() -> None:
     with_client(work)
 
 
+def test_a_pool_may_have_a_codec_of_its_own_and_is_found_with_it() -> None:
+    def work(client: TmemClient) -> None:
+        pools = [
+            client.pool(str(codec), PoolKind.PERSISTENT, codec=codec)
+            for codec in (None, "lz4", "zstd", "none")
+        ]
+        assert [pool.codec for pool in pools] == [None, "lz4", "zstd", "none"]
+        assert client.pools() == pools
+        assert client.pool("zstd", PoolKind.PERSISTENT, codec="zstd") == pools[2]
+        for pool in pools:
+            pool.put(1, 1, PAGES[1])
+            assert pool.get(1, 1) == PAGES[1]
+        with pytest.raises(BadHandleError, match=r"pool\.codec: 'lzo', accepted is one of"):
+            client.pool("other", PoolKind.PERSISTENT, codec="lzo")
+
+    with_client(work)
+
+
 def test_batches_of_any_size_are_cut_into_calls() -> None:
     def work(client: TmemClient) -> None:
         pool = client.pool("big", PoolKind.PERSISTENT)

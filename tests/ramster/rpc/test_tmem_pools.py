@@ -42,6 +42,8 @@ def test_a_pool_outlives_its_program_and_is_found_by_name() -> None:
                     client.pool("kept", PoolKind.EPHEMERAL)
                 with pytest.raises(PeerRefusedError, match="exclusive_gets false"):
                     client.pool("kept", PoolKind.PERSISTENT, exclusive_gets=True)
+                with pytest.raises(PeerRefusedError, match="codec as configured"):
+                    client.pool("kept", PoolKind.PERSISTENT, codec="zstd")
                 assert client.pools()[0].destroy() == 1
                 assert client.pools() == []
 

@@ -92,6 +92,11 @@ OBJECT = (1).to_bytes(24, "big")
             tmem_pb2.GetRequest(object_id=OBJECT, indexes=range(257)),
             "indexes: 257, accepted is at most 256",
         ),
+        (
+            "CreatePool",
+            tmem_pb2.CreatePoolRequest(pool={"name": "c", "kind": 2, "codec": "lzo"}),
+            "pool.codec: 'lzo', accepted is one of: lz4, zstd, none",
+        ),
         ("Get", tmem_pb2.GetRequest(object_id=OBJECT, indexes=[4, 4]), "each once"),
         ("Get", tmem_pb2.GetRequest(object_id=OBJECT, indexes=[4], free=9), "free: 9"),
         ("FlushPages", tmem_pb2.FlushPagesRequest(object_id=OBJECT, indexes=range(4097)), "4096"),
