@@ -23,6 +23,7 @@ from zcache import (
     NoSuchPoolError,
     PoolKind,
 )
+from zcache.cache import Cache as PythonCache
 
 
 def pair(**knobs: Any) -> FakeCluster:
@@ -283,8 +284,9 @@ def test_flushing_and_destroying_reach_pages_elsewhere() -> None:
 
 def test_a_page_that_is_corrupt_at_home_is_an_error() -> None:
     async def main() -> None:
-        async with pair() as cluster:
+        async with pair(make_cache=PythonCache) as cluster:
             a = cluster["a"]
+            assert isinstance(a.cache, PythonCache)
             pool = a.pool()
             await a.put(pool, 0, make_page(0))
             await a.put(pool, 1, make_page(1))

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from ramster.blobs import rows
 from ramster.errors import PageLostError, PeerError
 from tests.support.fake_cluster import MIB, FakeCluster, Node, fill, make_page
 from tests.support.fake_network import wire_copy
 from tests.support.virtual_time import run, until
+from zcache.codec import decode
 
 PAGES = 450
 """Enough to pass the high watermark of 1 MiB, so that a spill begins."""
@@ -58,16 +60,17 @@ async def spilling(cluster: FakeCluster, *, answers: bool) -> tuple[int, list[in
     gate = Gate(cluster, "spill", answers=answers)
     await fill(a, pool, PAGES)
     await until(lambda: gate.waiting)
-    return pool, in_transit(a), gate
+    return pool, on_their_way(gate), gate
 
 
-def in_transit(node: Node) -> list[int]:
-    entries = node.cache._entries
-    return sorted(
-        entries.table.indexes[key]
-        for ticket in node.cache._spills.tickets()
-        for key in ticket.blobs.keys
-    )
+def on_their_way(gate: Gate) -> list[int]:
+    """The indexes of the pages in spills that are held: each page says which it is."""
+    pages = [
+        decode(blob.data, blob.encoding, blob.checksum)
+        for message in gate.waiting
+        for blob in rows(message.blobs)
+    ]
+    return sorted(int(page.split()[1]) for page in pages)
 
 
 async def away(cluster: FakeCluster) -> tuple[int, list[int]]:

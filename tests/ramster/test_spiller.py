@@ -14,6 +14,7 @@ from ramster.transport import SpillReply
 from tests.support.fake_cluster import MIB, FakeCluster, Node, fill, make_page
 from tests.support.virtual_time import run, until
 from zcache import AdoptStatus, PoolKind
+from zcache.cache import Cache as PythonCache
 
 
 def pair(**knobs: Any) -> FakeCluster:
@@ -441,8 +442,11 @@ def test_with_fewer_lenders_than_the_least_the_rest_stays_home_and_puts_are_refu
 
 def test_pools_of_one_ticket_have_each_their_own_number_of_copies() -> None:
     async def main() -> None:
-        async with several(replicas=2, spill_batch_bytes=64 * 1024) as cluster:
+        async with several(
+            replicas=2, spill_batch_bytes=64 * 1024, make_cache=PythonCache
+        ) as cluster:
             a = cluster["a"]
+            assert isinstance(a.cache, PythonCache)
             pools = {1: a.pool(replicas=1), 2: a.pool(), 3: a.pool(replicas=3)}
             tickets = 0
             for index in range(240):

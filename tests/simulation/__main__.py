@@ -10,6 +10,7 @@ from tests.simulation.history import run_seed
 from tests.simulation.profiles import PROFILES
 from tests.simulation.runner import jobs, quiet, run_all
 from tests.simulation.variants import VARIANTS, survivors
+from tests.zcache.backends import BACKENDS
 
 
 def _arguments() -> argparse.Namespace:
@@ -29,6 +30,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--failures", type=int, default=5, metavar="N", help="stop after so many (5)"
     )
+    parser.add_argument(
+        "--backend",
+        choices=sorted(BACKENDS),
+        default="python",
+        help="the nodes' caches (python); broken variants always have the Python one",
+    )
     parser.add_argument("--seed", type=int, help="run one seed and tell how it went")
     parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
     parser.add_argument(
@@ -40,9 +47,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _one_seed(seed: int, profile: str, trace: bool) -> int:
+def _one_seed(seed: int, profile: str, backend: str, trace: bool) -> int:
     quiet()
-    outcome = run_seed(seed, "any" if profile == "all" else profile, echo=trace)
+    profile = "any" if profile == "all" else profile
+    outcome = run_seed(seed, profile, backend=backend, echo=trace)
     if outcome.failure is not None:
         print(outcome.report())
         return 1
@@ -56,13 +64,13 @@ def main() -> int:
     """Run what was asked for; 1 if anything failed."""
     arguments = _arguments()
     if arguments.seed is not None:
-        return _one_seed(arguments.seed, arguments.profile, arguments.trace)
+        return _one_seed(arguments.seed, arguments.profile, arguments.backend, arguments.trace)
     if arguments.variants is not None:
         quiet()
         return 1 if survivors(arguments.variants or list(VARIANTS), print) else 0
     profiles = list(PROFILES) if arguments.profile == "all" else [arguments.profile]
     work = jobs(arguments.first, arguments.seeds, profiles)
-    report = run_all(work, arguments.jobs, arguments.failures)
+    report = run_all(work, arguments.jobs, arguments.failures, arguments.backend)
     print(report.summary())
     return 1 if report.failures else 0
 

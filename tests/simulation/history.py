@@ -39,6 +39,8 @@ class Outcome:
 
     seed: int
     profile: str
+    backend: str = "python"
+    """Which implementation of the cache the nodes had."""
     digest: int = 0
     """Of all events, in order."""
     events: int = 0
@@ -55,7 +57,10 @@ class Outcome:
 
     def replay(self) -> str:
         """The command that does it again."""
-        return f"python -m tests.simulation --seed {self.seed} --profile {self.profile} --trace"
+        words = f"--seed {self.seed} --profile {self.profile}"
+        if self.backend != "python":
+            words += f" --backend {self.backend}"
+        return f"python -m tests.simulation {words} --trace"
 
     def report(self) -> str:
         """A failure, for people."""
@@ -69,9 +74,12 @@ class Outcome:
         )
 
 
-def run_seed(seed: int, profile: str, *, echo: bool = False) -> Outcome:
-    """Run one history and tell what became of it; the same arguments give the same run."""
-    outcome = Outcome(seed, profile)
+def run_seed(seed: int, profile: str, *, backend: str = "python", echo: bool = False) -> Outcome:
+    """Run one history and tell what became of it; the same arguments give the same run.
+
+    ``backend``: one of ``BACKENDS``. Broken variants need the Python one, into which they reach.
+    """
+    outcome = Outcome(seed, profile, backend)
     try:
         simulate(_History(outcome, PROFILES[profile], echo).run())
     except Exception as error:  # noqa: BLE001 - it is what the run tells
@@ -94,7 +102,7 @@ class _History:
         outcome, loop = self._outcome, simulation_loop()
         seed = f"{outcome.profile} {outcome.seed}"
         random = Random(seed)
-        world = World(seed, self._profile.set_up(random), echo=self._echo)
+        world = World(seed, self._profile.set_up(random), backend=outcome.backend, echo=self._echo)
         loop.set_exception_handler(lambda loop, context: _on_stray_error(world, context))
         work = loop.create_task(self._all(world, random))
         try:

@@ -25,7 +25,8 @@ from tests.simulation.liars import Liar
 from tests.simulation.loop import Life, simulation_loop
 from tests.simulation.network import Endpoint, EndpointTransport, SimulatedNetwork
 from tests.support.fake_disk import FakeDisk
-from zcache import Cache, CacheConfig, PoolKind
+from tests.zcache.backends import BACKENDS
+from zcache import CacheConfig, CacheContract, PoolKind
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ STOP_S = 1.0
 class SimulatedNode:
     """A node and its present life. Methods are called from outside of any life."""
 
-    cache: Cache
+    cache: CacheContract
     cluster: Cluster
     endpoint: Endpoint
     life: Life
@@ -55,6 +56,7 @@ class SimulatedNode:
         seed: str,
         liar: bool = False,
         writeback_bytes: int = 0,
+        backend: str = "python",
     ) -> None:
         self.name = config.node
         self.config = config
@@ -68,6 +70,7 @@ class SimulatedNode:
         self._random = Random(f"{seed} node {self.name}")
         self._can_lie = liar
         self._writeback_bytes = writeback_bytes
+        self._backend = backend
         self.counted: Counter[str] = Counter()
         """What all its former lives counted."""
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -124,7 +127,7 @@ class SimulatedNode:
         if self._writeback_bytes:
             self.disk = FakeDisk(Random(self._random.getrandbits(64)))
             self.writeback = Writeback(self.disk, self._writeback_bytes, LoopClock())
-        self.cache = Cache(self._cache_config)
+        self.cache = BACKENDS[self._backend](self._cache_config)
         self.cluster = Cluster(
             self.cache,
             self.config,

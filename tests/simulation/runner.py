@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from tests.simulation.history import Outcome, run_seed
 
@@ -46,18 +47,19 @@ def quiet() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def _run(job: Job) -> Outcome:
-    return run_seed(*job)
+def _run(job: Job, backend: str = "python") -> Outcome:
+    return run_seed(*job, backend=backend)
 
 
-def outcomes(work: Sequence[Job], processes: int) -> Iterator[Outcome]:
+def outcomes(work: Sequence[Job], processes: int, backend: str = "python") -> Iterator[Outcome]:
     """Run the jobs; their outcomes in the order in which they end."""
+    run = partial(_run, backend=backend)
     if processes == 1:
         quiet()
-        yield from map(_run, work)
+        yield from map(run, work)
         return
     with multiprocessing.get_context("spawn").Pool(processes, initializer=quiet) as pool:
-        yield from pool.imap_unordered(_run, work, chunksize=1)
+        yield from pool.imap_unordered(run, work, chunksize=1)
 
 
 class Report:
@@ -109,10 +111,12 @@ class Report:
         )
 
 
-def run_all(work: Sequence[Job], processes: int, failures_max: int) -> Report:
+def run_all(
+    work: Sequence[Job], processes: int, failures_max: int, backend: str = "python"
+) -> Report:
     """Run the jobs until ``failures_max`` have failed."""
     report = Report(len(work))
-    for outcome in outcomes(work, processes):
+    for outcome in outcomes(work, processes, backend):
         report.add(outcome)
         if len(report.failures) >= failures_max:
             break

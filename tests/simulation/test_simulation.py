@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from functools import cache
+from itertools import product
 
 import pytest
 
 from tests.simulation.history import Outcome, run_seed
 from tests.simulation.profiles import PROFILES
 from tests.simulation.runner import jobs, run_all
+from tests.zcache.backends import BACKENDS
 
 FIXED = 5
 FRESH = 3
@@ -60,6 +62,18 @@ def test_a_fixed_history_breaks_no_rule(profile: str, seed: int) -> None:
     agree.
     """
     check(fixed(profile, seed))
+
+
+@pytest.mark.parametrize(
+    ("backend", "profile", "seed"),
+    list(product(sorted(BACKENDS.keys() - {"python"}), PROFILES, range(FIXED))),
+)
+def test_a_fixed_history_breaks_no_rule_over_another_backend(
+    backend: str, profile: str, seed: int
+) -> None:
+    outcome = run_seed(seed, profile, backend=backend)
+    check(outcome)
+    assert f"--backend {backend}" in outcome.replay()
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

@@ -78,9 +78,13 @@ class Scenario:
 class World:
     """One run's nodes and what they are up against."""
 
-    def __init__(self, seed: str, scenario: Scenario, *, echo: bool = False) -> None:
+    def __init__(
+        self, seed: str, scenario: Scenario, *, backend: str = "python", echo: bool = False
+    ) -> None:
         loop = simulation_loop()
         self.seed = seed
+        self.backend = backend
+        """Which implementation of the cache the nodes have."""
         self.scenario = scenario
         self.trace = Trace(lambda: loop.true_time, echo=echo)
         self.troubles = Troubles(lambda: loop.true_time)
@@ -115,6 +119,7 @@ class World:
             seed=self.seed,
             liar=name in scenario.liars,
             writeback_bytes=scenario.writeback.get(name, 0),
+            backend=self.backend,
         )
 
     # -- programs ---------------------------------------------------------------------------------

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from ramster.clock import LoopClock
 from ramster.cluster import Cluster, ClusterConfig
+from ramster.foreign import OBJECT_ID
 from ramster.lenders import Place
 from ramster.snapshot import PeerSnapshot
 from ramster.writeback import Writeback
 from tests.support.fake_disk import FakeDisk
 from tests.support.fake_network import FakeNetwork
 from tests.support.virtual_time import until
-from zcache import PAGE_SIZE, Cache, CacheConfig, PoolKind, place_of
+from zcache import (
+    BLOB_FOUND,
+    PAGE_SIZE,
+    Cache,
+    CacheConfig,
+    CacheContract,
+    PoolKind,
+    place_of,
+)
 
 MIB = 1024 * 1024
 
@@ -29,8 +39,10 @@ class Node:
     """One node: a cache and its cluster layer.
 
     ``writeback_bytes``: what its write-back file may grow to; each life has a new one, on ``disk``.
+    ``make_cache``: for tests that look into the Python cache; else the chosen backend.
     """
 
+    cache: CacheContract
     disk: FakeDisk
     writeback: Writeback
 
@@ -45,6 +57,7 @@ class Node:
         lend_bytes: int | None = None,
         cache_knobs: dict[str, Any] | None = None,
         writeback_bytes: int = 0,
+        make_cache: Callable[[CacheConfig], CacheContract] = Cache,
         **knobs: Any,
     ) -> None:
         self.network = network
@@ -52,6 +65,7 @@ class Node:
         self.life = 0
         self._seed = seed
         self._writeback_bytes = writeback_bytes
+        self._make_cache = make_cache
         self._cache_config = CacheConfig(
             pool_bytes_max=pool_bytes,
             foreign_bytes_max=pool_bytes // 2 if lend_bytes is None else lend_bytes,
@@ -67,7 +81,7 @@ class Node:
     async def start(self) -> None:
         """Begin a life: an empty cache, another incarnation."""
         self.life += 1
-        self.cache = Cache(self._cache_config)
+        self.cache = self._make_cache(self._cache_config)
         if self._writeback_bytes:
             self.disk = FakeDisk(Random(f"disk {self._seed} {self.name} {self.life}"))
             self.writeback = Writeback(self.disk, self._writeback_bytes, LoopClock())
@@ -222,7 +236,7 @@ class FakeCluster:
             for lender in place.lenders:
                 if owner.cluster._membership.address_of(lender) is None:
                     continue
-                if not names <= names_held(self.nodes[lender.node], lender.lease):
+                if not holds(self.nodes[lender.node], lender.lease, names):
                     return False
         return True
 
@@ -236,18 +250,18 @@ def held(lender: Node, owner: str, kind: PoolKind) -> int:
     )
 
 
-def names_held(lender: Node, number: int) -> set[tuple[int, int]]:
-    """(key, generation) of the persistent pages that a lender holds under a lease."""
-    entries = lender.cache._entries
+def holds(lender: Node, number: int, names: set[tuple[int, int]]) -> bool:
+    """Whether a lender holds persistent pages, each a (key, generation), under a lease."""
     for lease in lender.cluster._foreign.leases:
         if lease.number == number:
-            pool = entries.index.pool(lease.pools[PoolKind.PERSISTENT], foreign=True)
-            table = entries.table
-            return {
-                (table.indexes[entry], table.generations[entry])
-                for entry in entries.index.walk_pool(pool)
-            }
-    return set()
+            found, _ = lender.cache.read_adopted(
+                lease.pools[PoolKind.PERSISTENT],
+                OBJECT_ID,
+                [key for key, _ in names],
+                [generation for _, generation in names],
+            )
+            return found.count(BLOB_FOUND) == len(names)
+    return not names
 
 
 def names_at(owner: Node, number: int) -> set[tuple[int, int]]:

@@ -1,7 +1,10 @@
-"""The implementations that the contract's tests run over."""
+"""The implementations that the contract's tests run over, by name.
 
-from collections.abc import Callable
+Tests that look inside the Python one import it from ``zcache.cache``; all others get theirs from
+here, or take the one that ``from zcache import Cache`` gives.
+"""
 
-from zcache import Cache, CacheConfig, CacheContract
+from zcache import CacheContract
+from zcache.cache import Cache
 
-BACKENDS: dict[str, Callable[[CacheConfig], CacheContract]] = {"python": Cache}
+BACKENDS: dict[str, type[CacheContract]] = {"python": Cache}

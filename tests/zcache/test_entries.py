@@ -1,7 +1,8 @@
 from array import array
 
 from tests.zcache.pages import PERSISTENT, ZERO, spill_all, text_page
-from zcache import Cache, CacheConfig, PoolKind, where_of
+from zcache import CacheConfig, PoolKind, where_of
+from zcache.cache import Cache
 from zcache.entries import Entries
 
 

@@ -7,7 +7,6 @@ from zcache import (
     PAGE_SIZE,
     AwayPage,
     BadHandleError,
-    Cache,
     CacheConfig,
     CacheContract,
     CorruptPageError,
@@ -16,6 +15,7 @@ from zcache import (
     NoSuchPoolError,
     PageState,
 )
+from zcache.cache import Cache
 
 MakeCache = Callable[..., CacheContract]
 KINDS = pytest.mark.parametrize("kind", [EPHEMERAL, PERSISTENT])

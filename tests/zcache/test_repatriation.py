@@ -18,7 +18,6 @@ from zcache import (
     AwayPage,
     AwayPages,
     BadHandleError,
-    Cache,
     CacheConfig,
     CacheContract,
     GetFree,
@@ -26,6 +25,7 @@ from zcache import (
     RestoreStatus,
     where_of,
 )
+from zcache.cache import Cache
 from zcache.codec import decode
 
 MakeCache = Callable[..., CacheContract]

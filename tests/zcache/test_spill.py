@@ -16,7 +16,6 @@ from tests.zcache.pages import (
 from zcache import (
     AwayPage,
     BadHandleError,
-    Cache,
     CacheConfig,
     CacheContract,
     CacheFullError,
@@ -25,6 +24,7 @@ from zcache import (
     TicketError,
     where_of,
 )
+from zcache.cache import Cache
 
 MakeCache = Callable[..., CacheContract]
 

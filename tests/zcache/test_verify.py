@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.zcache.pages import EPHEMERAL, PERSISTENT, ZERO, packed, text_page
-from zcache import PAGE_SIZE, Cache, CacheConfig, VerifyError
+from zcache import PAGE_SIZE, CacheConfig, VerifyError
+from zcache.cache import Cache
 from zcache.entries import Entries
 from zcache.page_table import AWAY, LOCAL, SAME_FILLED, TRANSIT
 from zcache.page_table import PERSISTENT as PERSISTENT_FLAG
