@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use crossbeam_utils::sync::{ShardedLockReadGuard, ShardedLockWriteGuard};
 
 use crate::codec::{self, Codec, Decoder, Encoder, Encoding, checksum};
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::counters::Stats;
 use crate::entries::Entries;
 use crate::entry::{AWAY, LOCAL, PERSISTENT, SAME_FILLED, TRANSIT};
 use crate::error::Error;
+use crate::gate::Gate;
 use crate::get::{Answers, GET_RUN, encoding_of, frees};
 use crate::index::PoolSpec;
 use crate::page::{
@@ -33,7 +34,7 @@ use crate::spill::{SpillDesk, Ticket, Wheres};
 use crate::zsmalloc::ClassRow;
 
 /// Pages that are encoded, then stored under one lock.
-const PUT_RUN: usize = 32;
+const PUT_RUN: usize = 16;
 /// Rows of other batches that are worked on under one lock.
 const ROW_RUN: usize = 256;
 
@@ -90,7 +91,7 @@ pub enum Answer {
 
 /// A compressed page cache with a hard limit.
 pub struct Cache {
-    world: ShardedLock<World>,
+    world: Gate<World>,
 }
 
 impl Cache {
@@ -101,16 +102,16 @@ impl Cache {
             spills: SpillDesk::default(),
         };
         Cache {
-            world: ShardedLock::new(world),
+            world: Gate::new(world),
         }
     }
 
     fn read(&self) -> Result<ShardedLockReadGuard<'_, World>, Error> {
-        self.world.read().map_err(|_| Error::Broken)
+        self.world.read()
     }
 
     fn write(&self) -> Result<ShardedLockWriteGuard<'_, World>, Error> {
-        self.world.write().map_err(|_| Error::Broken)
+        self.world.write()
     }
 
     /// Put another configuration in force and drop what may be dropped above its limits.
@@ -210,19 +211,19 @@ impl Cache {
         } = bench;
         blobs.resize(PUT_RUN * PAGE_SIZE, 0);
         let mut encoded = [const { codec::Encoded::Refused }; PUT_RUN];
+        // Blobs lie back to back, so that they stay in the nearest cache until they are stored.
+        let mut end = 0;
         for (at, row) in range.clone().enumerate() {
-            pages.copy(row, page);
-            let out = &mut blobs[at * PAGE_SIZE..(at + 1) * PAGE_SIZE];
-            encoded[at] = encoder.encode(
-                page,
-                codec,
-                huge_length,
-                refuse && codec != Codec::None,
-                out,
-            );
+            let page = pages.page(row, page);
+            let refuse = refuse && codec != Codec::None;
+            encoded[at] = encoder.encode(page, codec, huge_length, refuse, &mut blobs[end..]);
+            if let codec::Encoded::Blob { length, .. } = encoded[at] {
+                end += length;
+            }
         }
         let mut world = self.write()?;
         world.index.pool(pool, false)?;
+        let mut start = 0;
         for (at, row) in range.enumerate() {
             let index = indexes.at(row);
             if world.frozen {
@@ -235,8 +236,8 @@ impl Cache {
                     encoding,
                     checksum,
                 } => {
-                    let start = at * PAGE_SIZE;
-                    Encoded::Blob(&blobs[start..start + length], encoding, checksum)
+                    start += length;
+                    Encoded::Blob(&blobs[start - length..start], encoding, checksum)
                 }
                 codec::Encoded::Same(pattern) => Encoded::Same(pattern),
                 codec::Encoded::Refused => Encoded::Refused,
@@ -833,7 +834,7 @@ fn drop_all(entries: &mut Entries, dropping: &[u32]) -> u64 {
     dropping.len() as u64
 }
 
-/// Bytes beside the frames; payloads of open tickets are their holder's.
+/// Bytes beside the frames; payloads of open tickets included.
 fn metadata_bytes(world: &World) -> usize {
     world.table.metadata_bytes()
         + world.index.metadata_bytes()

@@ -6,6 +6,7 @@
 //! `zsmalloc.rs`.
 
 mod arena;
+pub mod bare;
 pub mod cache;
 pub mod codec;
 pub mod config;
@@ -14,6 +15,7 @@ mod displaced;
 mod entries;
 mod entry;
 pub mod error;
+mod gate;
 mod get;
 mod index;
 mod leaf_blocks;

@@ -88,6 +88,21 @@ impl Mapping {
         unsafe { libc::madvise(self.base.as_ptr().add(offset).cast(), len, MADV_DONTNEED) };
     }
 
+    /// Have the system put memory behind whole frames in one go. Their bytes stay what they are.
+    /// Panics if they are not all inside.
+    pub fn populate(&mut self, offset: usize, len: usize) {
+        self.check(offset, len);
+        // A failure (a kernel before 5.14, no memory) leaves it to the first write.
+        // SAFETY: the range is inside the mapping (checked above); the advice changes no contents.
+        unsafe {
+            libc::madvise(
+                self.base.as_ptr().add(offset).cast(),
+                len,
+                libc::MADV_POPULATE_WRITE,
+            )
+        };
+    }
+
     /// Ask for the cache lines of `len` bytes at `offset`. Does nothing on machines other than
     /// x86-64, and for bytes outside.
     #[inline]

@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::page::{AwayPage, PackedBlobs, PoolKind, place_of};
 use crate::reclaim::PASSES_MAX;
 
+/// Bytes of the columns of a `Ticket`, a page: key, generation, length, encoding, checksum, pool.
+const HANDED_OUT_ROW_BYTES: usize = 8 + 8 + 2 + 1 + 8 + 4;
+
 /// One page of a ticket.
 #[derive(Clone, Copy)]
 struct Row {
@@ -201,12 +204,13 @@ impl SpillDesk {
         Ok(())
     }
 
-    /// Bytes of what is kept of open tickets.
+    /// Bytes of what is kept of open tickets, payloads included.
     pub fn metadata_bytes(&self) -> usize {
-        let rows = self
-            .open
-            .values()
-            .map(|rows| rows.capacity() * size_of::<Row>());
+        // What was handed out counts here, too: it is in memory because the ticket is open.
+        let handed_out = |row: &Row| HANDED_OUT_ROW_BYTES + usize::from(row.length);
+        let rows = self.open.values().map(|rows| {
+            rows.capacity() * size_of::<Row>() + rows.iter().map(handed_out).sum::<usize>()
+        });
         self.open.allocation_size() + rows.sum::<usize>()
     }
 

@@ -5,7 +5,7 @@
 use pyo3::buffer::{PyBuffer, PyUntypedBuffer};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyRange};
+use pyo3::types::{PyBytes, PyInt, PyMemoryView, PyRange};
 use zcache_core::Pages;
 use zcache_core::page::{
     Blobs, GetFree, Indexes, OBJECT_ID_INVALID, ObjectId, PAGE_SIZE, PoolKind,
@@ -184,6 +184,17 @@ pub fn bytes(column: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 pub struct PagesBuffer {
     buffer: PyUntypedBuffer,
     pages: usize,
+    stable: bool,
+}
+
+/// Whether memory is that of a `bytes` object, which nobody writes to.
+fn is_stable(payload: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if let Ok(view) = payload.cast::<PyMemoryView>() {
+        return Ok(view
+            .getattr(intern!(view.py(), "obj"))?
+            .is_exact_instance_of::<PyBytes>());
+    }
+    Ok(payload.is_exact_instance_of::<PyBytes>())
 }
 
 impl PagesBuffer {
@@ -200,13 +211,17 @@ impl PagesBuffer {
             );
             return Err(bad_handle(py, text));
         }
-        Ok(PagesBuffer { buffer, pages })
+        Ok(PagesBuffer {
+            buffer,
+            pages,
+            stable: is_stable(payload)?,
+        })
     }
 
     pub fn view(&self) -> Pages<'_> {
         // SAFETY: the buffer is contiguous and `pages` pages long, and an exported buffer stays where it is until it is
-        // released, which is when `self` is dropped. Other threads may write to it: `Pages` allows for that.
-        unsafe { Pages::from_raw(self.buffer.buf_ptr() as *const u8, self.pages) }
+        // released, which is when `self` is dropped. It is stable if it is that of a `bytes` object.
+        unsafe { Pages::from_raw(self.buffer.buf_ptr() as *const u8, self.pages, self.stable) }
     }
 }
 

@@ -410,7 +410,7 @@ impl Cache {
     // -- spilling: pages leave -------------------------------------------------------------------------------------
 
     /// See ``CacheContract.begin_spill``.
-    #[pyo3(signature = (bytes_max, *, kind=PERSISTENT, pages_max=4096))]
+    #[pyo3(signature = (bytes_max, *, kind=1, pages_max=4096))]
     fn begin_spill<'py>(
         &self,
         py: Python<'py>,

@@ -6,6 +6,7 @@ mod answers;
 mod arguments;
 mod cache;
 mod errors;
+mod measure;
 mod names;
 
 use pyo3::prelude::*;
@@ -14,4 +15,6 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::cache::Cache;
+    #[pymodule_export]
+    use super::measure::{_bare_compress, _bare_decompress};
 }
