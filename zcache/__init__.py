@@ -8,7 +8,7 @@
 True
 """
 
-from zcache.cache import Cache
+from zcache.backend import Cache
 from zcache.config import CacheConfig
 from zcache.contract import CacheContract
 from zcache.errors import (

@@ -4,7 +4,6 @@ Tests that look inside the Python one import it from ``zcache.cache``; all other
 here, or take the one that ``from zcache import Cache`` gives.
 """
 
-from zcache import CacheContract
-from zcache.cache import Cache
+from zcache.backend import BACKENDS
 
-BACKENDS: dict[str, type[CacheContract]] = {"python": Cache}
+__all__ = ["BACKENDS"]
