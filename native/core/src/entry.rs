@@ -72,6 +72,9 @@ pub struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 32);
 
+// SAFETY: all fields are numbers; all zero they are a free entry.
+unsafe impl crate::chunk::Zeroed for Entry {}
+
 impl Entry {
     /// All flags.
     #[inline]

@@ -3,6 +3,8 @@
 //! Covers: taking a block, giving one back. Does not cover: whose block it is (`index.rs`): when the last block of a
 //! size moves into a gap, the caller is told, and finds its leaf by any entry in it.
 
+use crate::chunk::Chunk;
+
 /// Sizes: blocks of `1 << size` numbers.
 pub const SIZES: usize = 7;
 
@@ -41,7 +43,7 @@ impl Block {
 /// All blocks.
 #[derive(Default)]
 pub struct LeafBlocks {
-    chunks: [Vec<Box<[u32]>>; SIZES],
+    chunks: [Vec<Chunk<u32>>; SIZES],
     counts: [usize; SIZES],
 }
 
@@ -52,7 +54,7 @@ impl LeafBlocks {
         let number = self.counts[size];
         self.counts[size] += 1;
         if number << size >> CHUNK_SHIFT == self.chunks[size].len() {
-            self.chunks[size].push(vec![0; CHUNK].into_boxed_slice());
+            self.chunks[size].push(Chunk::new(CHUNK));
         }
         Block::new(size, number)
     }
@@ -94,7 +96,7 @@ impl LeafBlocks {
 
     /// Bytes of all blocks.
     pub fn metadata_bytes(&self) -> usize {
-        let chunk = CHUNK * size_of::<u32>() + size_of::<Box<[u32]>>();
+        let chunk = CHUNK * size_of::<u32>() + size_of::<Chunk<u32>>();
         self.chunks.iter().map(|chunks| chunks.len() * chunk).sum()
     }
 }

@@ -8,6 +8,7 @@
 mod arena;
 pub mod bare;
 pub mod cache;
+mod chunk;
 pub mod codec;
 pub mod config;
 pub mod counters;

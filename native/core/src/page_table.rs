@@ -6,6 +6,7 @@
 //! Entry 0 is the head of the list of free entries, 1..=4 are the heads of the circular queues (oldest page next to
 //! the head), pages start at 5. An entry's number is the key by which lenders know the page.
 
+use crate::chunk::Chunk;
 use crate::entry::{
     COUNT_MASK, Entry, FOREIGN, FREE, LOCAL, PERSISTENT, REFERENCED, SAME_FILLED, STATE_MASK,
     queue_of,
@@ -25,7 +26,7 @@ const TRIM_MIN: u32 = 65536;
 
 /// All entries.
 pub struct PageTable {
-    chunks: Vec<Box<[Entry]>>,
+    chunks: Vec<Chunk<Entry>>,
     /// Entries that there are, heads and free ones included.
     len: u32,
     /// Entries from here on were never used since the table grew.
@@ -75,8 +76,7 @@ impl PageTable {
 
     fn reach(&mut self, len: u32) {
         while (self.chunks.len() as u64) << CHUNK_SHIFT < u64::from(len) {
-            self.chunks
-                .push((0..CHUNK).map(|_| Entry::default()).collect());
+            self.chunks.push(Chunk::new(CHUNK as usize));
         }
     }
 
@@ -227,9 +227,9 @@ impl PageTable {
 
     // -- memory ----------------------------------------------------------------------------------------------------
 
-    /// Whether `trim_chunk` may help: most entries of a table that is not small are free.
+    /// Whether `trim_chunk` may help: over a quarter of a table that is not small is free.
     pub fn is_sparse(&self) -> bool {
-        self.len > TRIM_MIN && self.free + (self.len - self.fresh) > self.len / 2
+        self.len > TRIM_MIN && self.free > self.fresh / 4
     }
 
     /// Move the pages of the last chunk to free entries before it and give its memory back; false if that cannot be.
@@ -288,7 +288,7 @@ impl PageTable {
     /// Bytes of the table.
     pub fn metadata_bytes(&self) -> usize {
         self.chunks.len() * CHUNK as usize * size_of::<Entry>()
-            + self.chunks.capacity() * size_of::<Box<[Entry]>>()
+            + self.chunks.capacity() * size_of::<Chunk<Entry>>()
     }
 
     /// What does not add up in queues and the list of free entries.
