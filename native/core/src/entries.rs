@@ -89,10 +89,17 @@ impl Entries {
         self.index.find(pool, object, index)
     }
 
-    /// Enter a taken entry under a handle that has none.
-    pub fn insert(&mut self, pool: u32, object: &ObjectId, index: u64, entry: u32) {
+    /// Enter a taken entry under a handle that has none. `known`: see `Index::insert`.
+    pub fn insert(
+        &mut self,
+        pool: u32,
+        object: &ObjectId,
+        index: u64,
+        entry: u32,
+        known: Option<u32>,
+    ) {
         self.index
-            .insert(&mut self.table, pool, object, index, entry);
+            .insert(&mut self.table, pool, object, index, entry, known);
     }
 
     /// The pool that an entry's page is in.

@@ -279,7 +279,14 @@ impl Index {
         self.blocks.get(leaf.block)[rank(leaf.bits, slot)]
     }
 
-    /// Enter a page that is not there yet; the way back is entered in the table.
+    #[inline]
+    fn is_object(&self, number: u32, pool: u32, id: &ObjectId) -> bool {
+        let object = self.objects.get(number as usize).and_then(Option::as_ref);
+        object.is_some_and(|object| object.pool == pool && object.id == *id)
+    }
+
+    /// Enter a page that is not there yet; the way back is entered in the table. `known`: the
+    /// object's number, if it was looked up before; it may have gone since.
     pub fn insert(
         &mut self,
         table: &mut PageTable,
@@ -287,8 +294,10 @@ impl Index {
         object: &ObjectId,
         index: u64,
         entry: u32,
+        known: Option<u32>,
     ) {
-        let number = match self.object_number(pool, object) {
+        let known = known.filter(|number| self.is_object(*number, pool, object));
+        let number = match known.or_else(|| self.object_number(pool, object)) {
             Some(number) => number,
             None => self.insert_object(pool, object),
         };

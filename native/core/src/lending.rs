@@ -41,7 +41,7 @@ impl Entries {
             self.table.give_back(entry);
             return AdoptStatus::Full;
         };
-        self.insert(pool, object, key, entry);
+        self.insert(pool, object, key, entry, None);
         let flags = self.index.pool_mut(pool).flags | blobs.encodings[row];
         self.fill_local(
             entry,

@@ -10,6 +10,7 @@ use crate::codec::Encoding;
 use crate::entries::Entries;
 use crate::entry::{LOCAL, PERSISTENT, TRANSIT};
 use crate::error::Error;
+use crate::index::LeafCursor;
 use crate::page::ObjectId;
 use crate::zsmalloc::Location;
 
@@ -41,7 +42,10 @@ impl Entries {
         let flags = self.index.pool(pool, false)?.flags;
         self.counters.puts += 1;
         let keep_old = keep_old && flags & PERSISTENT != 0;
-        let mut entry = self.find(pool, object, index);
+        let known = self.index.object_number(pool, object);
+        let mut entry = known.map_or(0, |known| {
+            self.index.lookup(known, index, &mut LeafCursor::default())
+        });
         if entry != 0 {
             self.note_peaks();
         }
@@ -58,7 +62,7 @@ impl Entries {
                     self.release(entry);
                 } else {
                     entry = self.table.take();
-                    self.insert(pool, object, index, entry);
+                    self.insert(pool, object, index, entry, known);
                 }
                 let generation = self.table.next_generation();
                 self.fill_same(entry, flags, pattern, generation);
@@ -70,7 +74,7 @@ impl Entries {
                 } else {
                     let at;
                     (entry, at) = self.store_first(flags, blob)?;
-                    self.insert(pool, object, index, entry);
+                    self.insert(pool, object, index, entry, known);
                     at
                 };
                 self.counters.stored_incompressible += u64::from(encoding == Encoding::Raw);

@@ -273,13 +273,15 @@ impl Cache {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (object, index) = arguments::index(object_id, index)?;
         let pool = self::pool_id(pool_id)?;
-        let mut page = [0; PAGE_SIZE];
-        let answer = self
-            .core
-            .get(pool, &object, index, &mut page, get_free(free));
+        let mut answer = Ok(Answer::Absent);
+        let page = PyBytes::new_with(py, PAGE_SIZE, |page| {
+            let page = page.try_into().expect("made a page long");
+            answer = self.core.get(pool, &object, index, page, get_free(free));
+            Ok(())
+        })?;
         match answer.map_err(|error| refusal(py, error, Some(pool_id)))? {
             Answer::Absent => Ok(None),
-            Answer::Present => Ok(Some(PyBytes::new(py, &page).into_any())),
+            Answer::Present => Ok(Some(page.into_any())),
             Answer::Away(away) => Ok(Some(answers::away_page(py, &away)?)),
         }
     }
