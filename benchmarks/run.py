@@ -20,6 +20,7 @@ from benchmarks.figures import machine
 
 BENCHMARKS = {
     "zcache": "zcache_speed",
+    "memory": "zcache_memory",
     "rpc": "rpc_speed",
     "cluster": "cluster_speed",
     "nbd": "nbd_speed",

@@ -159,10 +159,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
     data = load(options.data, CORPUS_PAGES)
+    if len(data) < 64 * PAGE_SIZE:
+        parser.error("fewer than 64 whole pages found")
     pages = options.pages or min(PAGES, available_bytes() // 2 // BLOB_BYTES)
     results: dict[str, Any] = {"machine": machine()}
     for backend in sorted(BACKENDS):
-        some = pages if backend == "native" else max(64 * 1024, pages // PYTHON_SHARE)
+        some = pages if backend == "native" else max(min(pages, 65536), pages // PYTHON_SHARE)
         results[backend] = fill(backend, data, some)
         rows = [(name, f"{value:,.3f}") for name, value in results[backend].items()]
         show_table(f"memory, {backend} backend: bytes a page, or ratios", rows)

@@ -1,6 +1,6 @@
 //! Pages to measure with, cut from real files.
 //!
-//! Covers: which files, and cutting. The sources are those of `benchmarks/zcache_speed.py` (Python
+//! Covers: which files, and cutting. The sources are those of `benchmarks/corpus.py` (Python
 //! sources, shared objects), and programs, text and files that are compressed already. Does not
 //! cover: same-filled pages, which no compressor ever sees: they are left out.
 
