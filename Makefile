@@ -21,13 +21,16 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.cluster-ready
 DEV_READY := $(VENV)/.dev-ready
-SOURCES := zcache ramster tests benchmarks examples proto tools
+SOURCES := zcache ramster tests benchmarks examples proto tools setup.py
+CARGO ?= cargo
+SET_UP := pyproject.toml setup.py tools/set_up_venv.py \
+	$(shell find native -name target -prune -o -name fuzz -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bench simulate chaos image proto clean
+.PHONY: help demo test lint format types native native-test bench simulate chaos image proto clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEMO_READY) ## three nodes on this machine, real files in and out, byte for byte
 	@$(BIN)/python -m ramster demo $(ARGS)
@@ -46,6 +49,15 @@ format: $(DEV_READY) ## rewrite the sources in the project's format
 
 types: $(DEV_READY) ## mypy --strict
 	@$(BIN)/mypy
+
+native: ## build the native core into zcache/; needs Rust (the other targets try, and do without)
+	@ZCACHE_BUILD_NATIVE=yes $(PYTHON) tools/set_up_venv.py $(VENV) dev
+	@touch $(DEV_READY)
+
+native-test: ## the native core's own tests, format and clippy; needs Rust
+	@cd native && $(CARGO) fmt --check
+	@cd native && $(CARGO) clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@cd native && $(CARGO) test --quiet --locked -p zcache-core
 
 bench: $(DEV_READY) ## measure: cache, allocator, spill, fetch, NBD
 	@$(BIN)/python -m benchmarks.run $(ARGS)
@@ -69,13 +81,15 @@ proto: ## generate ramster/wire from proto/
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf native/target zcache/_native.*.so zcache/_native_missing.txt
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development extra contains the demo's.
-$(DEMO_READY): pyproject.toml tools/set_up_venv.py
-	@test -e $(DEV_READY) && test ! $(DEV_READY) -ot pyproject.toml || $(PYTHON) tools/set_up_venv.py $(VENV) cluster
+$(DEMO_READY): $(SET_UP)
+	@test -e $(DEV_READY) && test -z "$$(find $(SET_UP) -newer $(DEV_READY))" || \
+		$(PYTHON) tools/set_up_venv.py $(VENV) cluster
 	@touch $@
 
-$(DEV_READY): pyproject.toml tools/set_up_venv.py
+$(DEV_READY): $(SET_UP)
 	@$(PYTHON) tools/set_up_venv.py $(VENV) dev
 	@touch $@

@@ -66,7 +66,8 @@ def _pip_for(python: Path) -> list[str] | None:
 
 def _install(pip: list[str], folder: Path, extra: str) -> int:
     print(
-        f"set-up: packages of the extra [{extra}], once; the log is {folder}/install.log",
+        f"set-up: packages of the extra [{extra}], and the native cache where there is Rust, once; "
+        f"the log is {folder}/install.log",
         flush=True,
     )
     command = [*pip, "install", "--disable-pip-version-check", "--editable", f"{ROOT}[{extra}]"]
@@ -76,7 +77,17 @@ def _install(pip: list[str], folder: Path, extra: str) -> int:
             log.seek(0)
             print("".join(log.readlines()[-15:]), file=sys.stderr, end="")
             return _give_up("pip failed; without a connection, point pip at a mirror or at wheels")
+    _say_backend(folder / "bin" / "python")
     return 0
+
+
+def _say_backend(python: Path) -> None:
+    show = "from zcache.backend import NATIVE_MISSING as why; print(why)"
+    done = subprocess.run([str(python), "-c", show], capture_output=True, text=True, check=False)
+    reason = done.stdout.strip()
+    if done.returncode == 0:
+        what = f"not built, the Python one serves: {reason}" if reason else "built"
+        print(f"set-up: native cache {what}", flush=True)
 
 
 def _succeeds(command: list[str]) -> bool:

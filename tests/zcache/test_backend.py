@@ -1,4 +1,4 @@
-"""Which cache a process gets. The choice is made at import, so each case is a process of its own."""
+"""Which cache a process gets. The choice is made at import: each case is a process of its own."""
 
 import os
 import subprocess

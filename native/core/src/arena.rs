@@ -38,7 +38,7 @@ pub(crate) trait Record: Copy {
 
 /// Frames that an arena may ask the system for ahead of their first use, in one call: one by one,
 /// faults cost more than the zeroing that they are for. At most an eighth of what is in use.
-const AHEAD_FRAMES_MAX: usize = 64;
+pub(crate) const AHEAD_FRAMES_MAX: usize = 64;
 
 struct Segment<R> {
     memory: Mapping,
@@ -63,6 +63,17 @@ impl<R> Segment<R> {
             self.memory.populate(start, until * zspage_bytes - start);
         }
         self.populated = until;
+    }
+
+    /// Give back what was asked for and not used yet.
+    fn discard_ahead(&mut self, zspage_bytes: usize) {
+        let opened = self.records.len();
+        if self.populated > opened {
+            let start = opened * zspage_bytes;
+            let length = (self.populated - opened) * zspage_bytes;
+            self.memory.discard(start, length);
+            self.populated = opened;
+        }
     }
 }
 
@@ -194,6 +205,9 @@ impl<R: Record> Arena<R> {
             self.unmap_segment(segment);
         }
         self.discard_pending(0);
+        for segment in self.segments.iter_mut().flatten() {
+            segment.discard_ahead(self.zspage_bytes);
+        }
     }
 
     /// The record of a zspage that is or was open; None for others.
@@ -466,15 +480,18 @@ mod tests {
         for number in open(&mut arena, 100) {
             arena.bytes_mut(number, 0, 8192).fill(7);
         }
-        assert_eq!(arena.resident_frames(), 200);
+        let ahead = arena.resident_frames() - 200;
+        assert!(ahead <= AHEAD_FRAMES_MAX.min(200 / 8));
         for number in 10..60 {
             arena.close(number);
         }
-        assert_eq!(arena.resident_frames(), 200);
+        assert_eq!(arena.resident_frames(), 200 + ahead);
         arena.discard_pending(20);
-        assert_eq!(arena.resident_frames(), 140);
+        assert_eq!(arena.resident_frames(), 140 + ahead);
         assert_eq!(arena.pending(), 20);
         arena.discard_pending(0);
+        assert_eq!(arena.resident_frames(), 100 + ahead);
+        arena.give_back();
         assert_eq!(arena.resident_frames(), 100);
         assert_eq!(arena.bytes(10, 0, 8192), [0; 8192]);
         assert_eq!(arena.bytes(9, 0, 8192), [7; 8192]);

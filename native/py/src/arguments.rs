@@ -16,13 +16,12 @@ use crate::names::names;
 
 /// A pool's id. One that no pool can have is refused as one that no pool has.
 pub fn pool_id(pool: &Bound<'_, PyAny>) -> PyResult<u32> {
-    pool.extract().or_else(|error| {
-        let is_number = pool.is_instance_of::<PyInt>();
-        Err(if is_number {
+    pool.extract().map_err(|error| {
+        if pool.is_instance_of::<PyInt>() {
             exception(pool.py(), "NoSuchPoolError", (pool,))
         } else {
             error
-        })
+        }
     })
 }
 
