@@ -96,11 +96,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
-    parser = build_parser(command)
+    try:
+        parser = build_parser(command)
+        run: Callable[[argparse.Namespace], int] = import_module(f"ramster.commands.{command}").run
+    except ValueError as error:  # ZCACHE_BACKEND asks for what is not there: zcache's ConfigError
+        if not hasattr(error, "accepted"):
+            raise
+        print(f"ramster {command}: {error}", file=sys.stderr)
+        return 2
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         parser.refuse_unknown(unknown)
-    run: Callable[[argparse.Namespace], int] = import_module(f"ramster.commands.{command}").run
     try:
         return run(arguments)
     except (ConfigurationError, MissingExtraError) as error:

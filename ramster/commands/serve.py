@@ -23,6 +23,7 @@ from ramster.errors import ConfigurationError
 from ramster.logs import set_up_logging
 from ramster.node import Node
 from ramster.quantities import format_size
+from zcache.backend import BACKEND_VARIABLE, NATIVE_MISSING
 
 __all__ = ["add_flags", "run"]
 
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = config_from(arguments)
     config = loaded.config
     set_up_logging(config.log_level)
+    _say_backend()
     if config.export and not config.nbd:
         _log.warning("exports without an NBD address (--nbd): nobody can reach them")
     if config.peer and config.mode is Mode.ZCACHE:
@@ -55,6 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
             error.source = loaded.sources.get(error.key, error.source)
         print(f"ramster serve: {reason}", file=sys.stderr)
         return 1
+
+
+def _say_backend() -> None:
+    if NATIVE_MISSING and BACKEND_VARIABLE not in os.environ:
+        _log.warning(
+            "zcache in Python, at about half the speed of the native core, which is not there: %s",
+            NATIVE_MISSING,
+        )
 
 
 async def _serve(config: NodeConfig) -> int:

@@ -91,6 +91,14 @@ def test_unknown_variables_are_a_mistake_too() -> None:
     )
 
 
+def test_a_backend_that_there_is_not_is_a_mistake_too() -> None:
+    done = run_ramster("info", ZCACHE_BACKEND="rust")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ramster info: ZCACHE_BACKEND = 'rust': accepted is one of: auto, python, native\n"
+    )
+
+
 def test_it_runs_as_a_module_too() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ramster", "--version"],

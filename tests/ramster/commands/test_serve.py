@@ -14,6 +14,7 @@ import pytest
 from ramster.stats_client import fetch_figures
 from tests.support.serving import BLOCK_GRPC, ServeProcess, run_ramster
 from tests.support.three_nodes import three_nodes, write_pages, wrong_pages
+from zcache.backend import BACKENDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -26,6 +27,28 @@ def test_it_serves_until_a_signal_and_exits_with_0(number: signal.Signals) -> No
         serving.signal(number)
         assert serving.wait() == 0
         assert serving.lines[-1].endswith("stopped\n")
+
+
+HIDE_NATIVE = "import sys; sys.modules['zcache._native'] = None"
+
+
+def test_without_the_native_core_it_says_so_once_and_serves() -> None:
+    with ServeProcess(before=HIDE_NATIVE) as serving:
+        ready = serving.wait_ready()
+        assert fetch_figures(ready["http"])["backend"] == "python"
+        serving.signal(signal.SIGTERM)
+        assert serving.wait() == 0
+    assert sum("native core, which is not there: " in line for line in serving.lines) == 1
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_it_serves_with_the_backend_that_was_asked_for(backend: str) -> None:
+    with ServeProcess(ZCACHE_BACKEND=backend) as serving:
+        ready = serving.wait_ready()
+        assert fetch_figures(ready["http"])["backend"] == backend
+        serving.signal(signal.SIGTERM)
+        assert serving.wait() == 0
+    assert not any("native core" in line for line in serving.lines)
 
 
 HANGING_STOP = """
