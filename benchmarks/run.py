@@ -24,6 +24,7 @@ BENCHMARKS = {
     "rpc": "rpc_speed",
     "cluster": "cluster_speed",
     "nbd": "nbd_speed",
+    "nbd-against": "nbd_against",
 }
 
 

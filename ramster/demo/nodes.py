@@ -34,24 +34,26 @@ class NodeProcessError(RamsterError):
 
 
 class NodeProcess:
-    """``ramster serve`` with the given flags; use with ``async with``."""
+    """``ramster serve`` with the given flags and variables; use with ``async with``."""
 
-    def __init__(self, name: str, *flags: str) -> None:
+    def __init__(self, name: str, *flags: str, **variables: str) -> None:
         self.name = name
         self.endpoints: dict[str, str] = {}
         """Where it listens: "peers" (HOST:PORT), "nbd", "http" (URLs)."""
         self._flags = flags
+        self._variables = variables
         self._last_words: deque[str] = deque(maxlen=20)
         self._ready = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(ENVIRONMENT_PREFIX)}
         # Not in the demo's process group: Ctrl-C is for the demo, which stops its nodes in order.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-c", _BOOTSTRAP, "serve", "--name", self.name, *self._flags),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={k: v for k, v in os.environ.items() if not k.startswith(ENVIRONMENT_PREFIX)},
+            env=kept | self._variables,
             start_new_session=True,
         )
         self._reading = asyncio.create_task(self._read_log())
@@ -74,6 +76,11 @@ class NodeProcess:
         trace: TracebackType | None,
     ) -> None:
         await self._end()
+
+    @property
+    def pid(self) -> int:
+        """Its process id, once it was started."""
+        return self._process.pid
 
     def check(self) -> None:
         """Raise NodeProcessError if the process has ended."""

@@ -21,6 +21,7 @@ LITTLE = {
     "rpc": ("--seconds", "0.02"),
     "cluster": ("--size", "8MiB"),
     "nbd": ("--size", "4MiB", "--seconds", "0.2"),
+    "nbd-against": ("--size", "4MiB", "--seconds", "0.2", "--rounds", "1"),
 }
 
 
@@ -45,8 +46,11 @@ def test_a_benchmark_prints_a_table_and_keeps_its_figures(name: str, tmp_path: P
         timeout=100,
     )
     assert done.returncode == 0, done.stderr
+    figures = json.loads(kept.read_text())
+    if "missing" in figures:
+        pytest.skip(f"there is no {', '.join(figures['missing'])}")
     assert len(done.stdout.splitlines()) > 3
-    assert any(number > 0 for number in numbers(json.loads(kept.read_text())))
+    assert any(number > 0 for number in numbers(figures))
 
 
 def test_a_percentile_is_one_of_the_samples() -> None:

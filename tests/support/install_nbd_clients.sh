@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the NBD programs that tests run against: nbdinfo, nbdcopy, nbdsh, fio, qemu-img.
+# Install the NBD programs that tests and benchmarks run against: nbdinfo, nbdcopy, nbdsh, fio, qemu-img, nbdkit.
 #
 # Debian and Ubuntu, as root; elsewhere, and when it fails, tests that need them are skipped with the
 # reason, unless RAMSTER_REQUIRE_NBD_CLIENTS=1: then this fails as well. Says nothing when all are there.
@@ -12,6 +12,7 @@ have nbdinfo && have nbdcopy || missing="$missing libnbd-bin"
 /usr/bin/python3 -c 'import nbd' 2>/dev/null || missing="$missing python3-libnbd"
 have fio || missing="$missing fio"
 have qemu-img || missing="$missing qemu-utils"
+have nbdkit || missing="$missing nbdkit"
 [ -z "$missing" ] && exit 0
 
 give_up() {
