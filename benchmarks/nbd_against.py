@@ -3,12 +3,12 @@
     python -m benchmarks.nbd_against [--size 256MiB] [--seconds 2] [--rounds 3]
                                      [--transport unix|tcp] [--json FILE]
 
-Servers: a node with the native cache, the same with Zstandard, one with the Python cache, ``nbdkit memory allocator=zstd``
-and plain ``nbdkit memory``, all there at once. Each holds the same pages of real files, written by
-nbdcopy; then its resident memory is read, before anything else is written. Load: fio's nbd engine,
-4 KiB at random places at depth 1 and 16, 128 KiB in order at depth 4, reads first. Every round runs
-every shape on every server; printed are medians over rounds. What fio writes compresses by 60 per
-cent.
+Servers: a node with the native cache, the same with Zstandard, one with the Python cache,
+``nbdkit memory allocator=zstd`` and plain ``nbdkit memory``, all there at once. Each holds the same
+pages of real files, written by nbdcopy; then its resident memory is read, before anything else is
+written. Load: fio's nbd engine, 4 KiB at random places at depth 1 and 16, 128 KiB in order at depth
+4, reads first. Every round runs every shape on every server; printed are medians over rounds. What
+fio writes compresses by 60 per cent.
 
 It takes fio, nbdcopy (Debian: libnbd-bin) and nbdkit. What makes the figures doubtful: client and
 server share the processors; nbdkit answers from several threads, a node from one.
