@@ -21,8 +21,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.cluster-ready
 DEV_READY := $(VENV)/.dev-ready
+NATIVE := zcache/_native.abi3.so
 SOURCES := zcache ramster tests benchmarks examples proto tools setup.py
 CARGO ?= cargo
+# What is newer than an environment makes it set up again, native core included; cargo compiles what changed.
 SET_UP := pyproject.toml setup.py tools/set_up_venv.py \
 	$(shell find native -name target -prune -o -name fuzz -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 
@@ -50,14 +52,12 @@ format: $(DEV_READY) ## rewrite the sources in the project's format
 types: $(DEV_READY) ## mypy --strict
 	@$(BIN)/mypy
 
-native: ## build the native core into zcache/; needs Rust (the other targets try, and do without)
-	@ZCACHE_BUILD_NATIVE=yes $(PYTHON) tools/set_up_venv.py $(VENV) dev
-	@touch $(DEV_READY)
+native: $(NATIVE) ## build the native core into zcache/; needs Rust (the other targets try, and do without)
 
-native-test: ## the native core's own tests, format and clippy; needs Rust
+native-test: ## the native core's own format, clippy and tests; needs Rust
 	@cd native && $(CARGO) fmt --check
 	@cd native && $(CARGO) clippy --quiet --locked --workspace --all-targets -- -D warnings
-	@cd native && $(CARGO) test --quiet --locked -p zcache-core
+	@cd native && $(CARGO) test --quiet --locked --workspace
 
 bench: $(DEV_READY) ## measure: cache, allocator, spill, fetch, NBD
 	@$(BIN)/python -m benchmarks.run $(ARGS)
@@ -83,6 +83,10 @@ clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf native/target zcache/_native.*.so zcache/_native_missing.txt
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(NATIVE): $(SET_UP)
+	@ZCACHE_BUILD_NATIVE=yes $(PYTHON) tools/set_up_venv.py $(VENV) dev
+	@touch $(DEV_READY) $@
 
 # The development extra contains the demo's.
 $(DEMO_READY): $(SET_UP)

@@ -21,7 +21,7 @@ from zcache.cache import Cache as PythonCache
 from zcache.contract import CacheContract
 from zcache.errors import ConfigError
 
-__all__ = ["BACKENDS", "BACKEND_VARIABLE", "NATIVE_MISSING", "Cache"]
+__all__ = ["ASKED_FOR", "BACKEND", "BACKENDS", "BACKEND_VARIABLE", "NATIVE_MISSING", "Cache"]
 
 BACKEND_VARIABLE: Final = "ZCACHE_BACKEND"
 """The environment variable that asks for one."""
@@ -49,12 +49,12 @@ def _why_not_installed() -> str:
         return "zcache._native was not built"
 
 
-def _choose(wanted: str) -> type[CacheContract]:
-    """The class for a value of the variable. Raises ConfigError."""
+def _choose(wanted: str) -> str:
+    """The name of the implementation for a value of the variable. Raises ConfigError."""
     if wanted in BACKENDS:
-        return BACKENDS[wanted]
-    if wanted in ("", "auto"):
-        return BACKENDS.get("native", PythonCache)
+        return wanted
+    if wanted == "auto":
+        return "python" if NATIVE_MISSING else "native"
     accepted = "one of: auto, python, native"
     if wanted == "native":
         accepted = (
@@ -75,7 +75,13 @@ BACKENDS: Final[dict[str, type[CacheContract]]] = {"python": PythonCache}
 if not isinstance(_native, str):
     BACKENDS["native"] = _native
 
+ASKED_FOR: Final = os.environ.get(BACKEND_VARIABLE) or "auto"
+"""What the variable says."""
+
+BACKEND: Final = _choose(ASKED_FOR)
+"""The name of the implementation that this process uses."""
+
 if TYPE_CHECKING:
     Cache = PythonCache  # type checkers see the reference; each implementation has its signatures
 else:
-    Cache = _choose(os.environ.get(BACKEND_VARIABLE, ""))
+    Cache = BACKENDS[BACKEND]

@@ -14,8 +14,8 @@ from typing import Any
 from ramster._version import __version__
 from ramster.quantities import show_size
 from ramster.transport import PROTOCOL_VERSION
-from zcache import PAGE_SIZE, Cache, CacheConfig
-from zcache.backend import NATIVE_MISSING
+from zcache import PAGE_SIZE
+from zcache.backend import BACKEND, NATIVE_MISSING
 from zcache.config import usable_codecs
 from zcache.zstd import TO_INSTALL, is_usable
 
@@ -52,7 +52,7 @@ def _facts() -> dict[str, dict[str, Any]]:
             "peer protocol": str(PROTOCOL_VERSION) if with_peers else to_install,
         },
         "zcache": {
-            "backend": Cache(CacheConfig(pool_bytes_max=PAGE_SIZE)).backend,
+            "backend": BACKEND,
             "native core": f"not there: {NATIVE_MISSING}" if NATIVE_MISSING else "there",
             "codecs": list(usable_codecs(zstd=is_usable())),
             "page size": str(PAGE_SIZE),

@@ -23,7 +23,7 @@ from ramster.errors import ConfigurationError
 from ramster.logs import set_up_logging
 from ramster.node import Node
 from ramster.quantities import format_size
-from zcache.backend import BACKEND_VARIABLE, NATIVE_MISSING
+from zcache.backend import ASKED_FOR, BACKEND, NATIVE_MISSING
 
 __all__ = ["add_flags", "run"]
 
@@ -42,7 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = config_from(arguments)
     config = loaded.config
     set_up_logging(config.log_level)
-    _say_backend()
     if config.export and not config.nbd:
         _log.warning("exports without an NBD address (--nbd): nobody can reach them")
     if config.peer and config.mode is Mode.ZCACHE:
@@ -60,11 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _say_backend() -> None:
-    if NATIVE_MISSING and BACKEND_VARIABLE not in os.environ:
-        _log.warning(
-            "zcache in Python, at about half the speed of the native core, which is not there: %s",
-            NATIVE_MISSING,
-        )
+    if NATIVE_MISSING and ASKED_FOR == "auto":
+        _log.warning("zcache backend: python; the native core is not there: %s", NATIVE_MISSING)
+    else:
+        _log.info("zcache backend: %s", BACKEND)
 
 
 async def _serve(config: NodeConfig) -> int:
@@ -80,6 +78,7 @@ async def _serve(config: NodeConfig) -> int:
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     async with Node(config) as node:
+        _say_backend()
         _log.info("ready %s", _summary(config, node))
         stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(node.failed())
         await asyncio.wait([stopped, failed], return_when=asyncio.FIRST_COMPLETED)

@@ -36,20 +36,13 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(sources: Path, into: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Build a wheel with what is installed here; nothing is downloaded but crates."""
+    """Build a wheel as pip does, with what is installed here; only crates may be downloaded."""
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "native" / "target"))
     shutil.rmtree(sources / "build", ignore_errors=True)
+    program = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "wheel", str(sources), "--no-deps"),
-            *(
-                "--no-build-isolation",
-                "--disable-pip-version-check",
-                "--wheel-dir",
-                str(into),
-                "-v",
-            ),
-        ],
+        [sys.executable, "-c", program, str(into)],
+        cwd=sources,
         env={**os.environ, "CARGO_TARGET_DIR": target, **variables},
         capture_output=True,
         text=True,

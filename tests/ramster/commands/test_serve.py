@@ -32,23 +32,30 @@ def test_it_serves_until_a_signal_and_exits_with_0(number: signal.Signals) -> No
 HIDE_NATIVE = "import sys; sys.modules['zcache._native'] = None"
 
 
-def test_without_the_native_core_it_says_so_once_and_serves() -> None:
-    with ServeProcess(before=HIDE_NATIVE) as serving:
+@pytest.mark.parametrize("wanted", ["", "auto"])
+def test_without_the_native_core_it_says_so_once_and_serves(wanted: str) -> None:
+    with ServeProcess(before=HIDE_NATIVE, ZCACHE_BACKEND=wanted) as serving:
         ready = serving.wait_ready()
         assert fetch_figures(ready["http"])["backend"] == "python"
         serving.signal(signal.SIGTERM)
         assert serving.wait() == 0
-    assert sum("native core, which is not there: " in line for line in serving.lines) == 1
+    (said,) = [line for line in serving.lines if "backend" in line]
+    assert "WARNING" in said
+    assert "zcache backend: python; the native core is not there: " in said
 
 
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
-def test_it_serves_with_the_backend_that_was_asked_for(backend: str) -> None:
+def test_it_serves_with_the_backend_that_was_asked_for_and_says_so_everywhere(backend: str) -> None:
     with ServeProcess(ZCACHE_BACKEND=backend) as serving:
-        ready = serving.wait_ready()
-        assert fetch_figures(ready["http"])["backend"] == backend
+        url = serving.wait_ready()["http"]
+        assert fetch_figures(url)["backend"] == backend
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+            assert f'backend="{backend}"' in answer.read().decode()
+        assert f"zcache in {backend}" in run_ramster("stat", "--url", url).stdout
         serving.signal(signal.SIGTERM)
         assert serving.wait() == 0
-    assert not any("native core" in line for line in serving.lines)
+    (said,) = [line for line in serving.lines if "backend" in line]
+    assert said.endswith(f"INFO ramster.commands.serve: zcache backend: {backend}\n")
 
 
 HANGING_STOP = """
