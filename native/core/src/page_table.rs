@@ -101,7 +101,8 @@ impl PageTable {
         }
         if self.fresh == self.len {
             // The steps are those of zcache/page_table.py, so that both scan in the same steps.
-            self.len += (self.len >> 4).clamp(GROW_MIN, GROW_MAX);
+            let more = (self.len >> 4).clamp(GROW_MIN, GROW_MAX);
+            self.len = self.len.checked_add(more).expect("fewer than 2^32 pages");
         }
         self.fresh += 1;
         self.reach(self.fresh);

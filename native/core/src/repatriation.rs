@@ -116,7 +116,7 @@ impl Entries {
                 0
             };
         let mut forgotten = 0;
-        for entry in self.table.range(cursor, cursor + SCAN_CHUNK) {
+        for entry in self.table.range(cursor, cursor.saturating_add(SCAN_CHUNK)) {
             let page = &self.table[entry];
             if page.flags() & (STATE_MASK | FOREIGN | PERSISTENT) == wanted
                 && place_of(page.whereabouts()) == place
@@ -125,7 +125,7 @@ impl Entries {
                 forgotten += 1;
             }
         }
-        (forgotten, Some(cursor + SCAN_CHUNK))
+        (forgotten, Some(cursor.saturating_add(SCAN_CHUNK)))
     }
 
     /// Pages away at a place, among a chunk of entries from `cursor` on; the next cursor, 0 at the end. None: the chunk
