@@ -12,6 +12,7 @@ from ramster.cli import COMMANDS
 from ramster.config import SETTINGS
 from ramster.config_sources import OTHER_VARIABLES, load_config
 from ramster.metrics import METRICS
+from zcache.backend import BACKEND_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -41,6 +42,15 @@ def test_every_other_variable_is_documented() -> None:
     documented = CONFIGURATION.partition("## Other variables")[2]
     for beginning in OTHER_VARIABLES:
         assert beginning.rstrip("=") in documented
+
+
+def test_the_variables_of_the_native_core_are_documented_and_no_others() -> None:
+    build = re.findall(r'^VARIABLE = "(\w+)"$', (ROOT / "setup.py").read_text(), re.M)
+    known = {BACKEND_VARIABLE, *build}
+    assert set(re.findall(r"^\| `(ZCACHE_\w+)` \|", CONFIGURATION, re.M)) == known
+    for document in DOCUMENTS:
+        named = set(re.findall(r"\bZCACHE_[A-Z_]*[A-Z]", (ROOT / document).read_text()))
+        assert named <= known, document
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
