@@ -104,7 +104,10 @@ fn a_page_table_that_is_mostly_empty_is_given_back_and_pages_elsewhere_keep_thei
         }
         cache.verify().unwrap();
         let after = cache.stats().unwrap().get("metadata_bytes");
-        assert!(after * 4 < before * 3, "{before} bytes before, {after} after");
+        assert!(
+            after * 4 < before * 3,
+            "{before} bytes before, {after} after"
+        );
         for index in (200..PAGES).filter(|index| stays(*index)) {
             assert_eq!(get(&cache, pool, index), Some(page(index)), "page {index}");
         }
