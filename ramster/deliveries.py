@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from array import array
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 from ramster.clock import Clock
 from ramster.cluster_config import ClusterConfig
@@ -143,9 +145,10 @@ class Deliveries:
         if count:
             counters.spills += 1
             counters.spill_pages += count
-            counters.spill_bytes += sum(
-                length for length, took in zip(request.blobs.lengths, taken, strict=True) if took
-            )
+            lengths = request.blobs.lengths
+            if count < pages:
+                lengths = array("H", compress(lengths, taken))
+            counters.spill_bytes += sum(lengths)
         counters.spill_pages_refused += pages - count
         # A lender that refuses pages has no room, whatever it says, until its next heartbeat.
         # A stale page says nothing of room: a later page with its key overtook it on the way.

@@ -397,7 +397,8 @@ class Spiller:
     def _short(self, wheres: array[int]) -> int:
         """Pages that left with fewer copies than they should have."""
         short = 0
-        for word, pages in Counter(wheres).items():
+        alike = wheres.count(wheres[0]) == len(wheres)  # the usual case: no step a page
+        for word, pages in ({wheres[0]: len(wheres)} if alike else Counter(wheres)).items():
             place = self._table.place(place_of(word)) if word else None
             if place is not None and not place.disk and len(place.lenders) < place.copies:
                 short += pages
