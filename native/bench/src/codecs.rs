@@ -100,8 +100,8 @@ fn apart(pages: &[Page]) -> (Vec<Page>, Vec<Page>) {
     (pages_of(fit), pages_of(unfit))
 }
 
-/// Asserts what the comparison takes for granted: ways into liblz4 that should give equal blocks do,
-/// and a limit changes nothing but whether there is a block.
+/// Asserts what the comparison takes for granted: ways into liblz4 that should give equal blocks
+/// do, and a limit changes nothing but whether there is a block.
 fn check(pages: &[Page]) {
     let (mut state, mut reset) = (lz4::State::new(), lz4::State::new());
     let mut stream = lz4::State::new();

@@ -124,8 +124,8 @@ impl State {
         length as usize
     }
 
-    /// As Python's `lz4.block`: `LZ4_compress_fast_continue` in a stream that begins with this page.
-    /// 0 if `out` is too small.
+    /// As Python's `lz4.block`: `LZ4_compress_fast_continue` in a stream that begins with this
+    /// page. 0 if `out` is too small.
     pub fn compress_stream(&mut self, page: &[u8], out: &mut [u8]) -> usize {
         let size = self.words.len() * 8;
         // SAFETY: the buffer has the size given, and the alignment of a u64.

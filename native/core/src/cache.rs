@@ -1,12 +1,14 @@
 //! A cache that several threads share: the operations of `zcache/contract.py`, and the lock.
 //!
-//! Covers: what runs under which lock. Does not cover: the operations themselves (the other modules), Python.
+//! Covers: what runs under which lock. Does not cover: the operations themselves (the other
+//! modules), Python.
 //!
-//! One lock over everything that is kept, sharded for readers: gets that leave their pages, and all that only looks,
-//! run side by side without touching the same cache line; what changes something runs alone. Pages are encoded before
-//! the lock is taken, and fetched blobs are decoded outside of it; what is left for a put under the lock is its
-//! bookkeeping and the copy of its blob, a few per cent of the time that LZ4 takes. Long work goes on in runs, so that
-//! others get in between. Nothing is called out of here while a lock is held.
+//! One lock over everything that is kept, sharded for readers: gets that leave their pages, and all
+//! that only looks, run side by side without touching the same cache line; what changes something
+//! runs alone. Pages are encoded before the lock is taken, and fetched blobs are decoded outside of
+//! it; what is left for a put under the lock is its bookkeeping and the copy of its blob, a few per
+//! cent of the time that LZ4 takes. Long work goes on in runs, so that others get in between.
+//! Nothing is called out of here while a lock is held.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -123,7 +125,7 @@ impl Cache {
         Ok(())
     }
 
-    // -- pools -----------------------------------------------------------------------------------------------------
+    // -- pools ------------------------------------------------------------------------------------
 
     /// Make a pool; its id is the lowest free one.
     pub fn create_pool(&self, spec: PoolSpec) -> Result<u32, Error> {
@@ -153,7 +155,7 @@ impl Cache {
         Ok(dropped)
     }
 
-    // -- pages -----------------------------------------------------------------------------------------------------
+    // -- pages ------------------------------------------------------------------------------------
 
     /// Store pages in order, in place of earlier ones; see `CacheContract.put_many`.
     ///
@@ -298,7 +300,8 @@ impl Cache {
         )
     }
 
-    /// Page i of the batch goes to the i-th page of `into`, its `PageState` to `states`; returns those that are away.
+    /// Page i of the batch goes to the i-th page of `into`, its `PageState` to `states`; returns
+    /// those that are away.
     ///
     /// Panics if `into` or `states` have not room for every page.
     pub fn get_many(
@@ -425,7 +428,7 @@ impl Cache {
         Ok(())
     }
 
-    // -- spilling --------------------------------------------------------------------------------------------------
+    // -- spilling ---------------------------------------------------------------------------------
 
     /// See `CacheContract.begin_spill`.
     pub fn begin_spill(
@@ -463,7 +466,7 @@ impl Cache {
         Ok(self.write()?.displaced.drain(pages_max))
     }
 
-    // -- fetching --------------------------------------------------------------------------------------------------
+    // -- fetching ---------------------------------------------------------------------------------
 
     /// See `CacheContract.peek_away`.
     pub fn peek_away(
@@ -477,7 +480,8 @@ impl Cache {
         Ok(world.peek(pool, object, indexes))
     }
 
-    /// See `CacheContract.restore_many`. The columns are equally long, and their lengths make up the payload.
+    /// See `CacheContract.restore_many`. The columns are equally long, and their lengths make up
+    /// the payload.
     #[allow(clippy::too_many_arguments)]
     pub fn restore_many(
         &self,
@@ -615,9 +619,10 @@ impl Cache {
         Ok(changed)
     }
 
-    // -- lending ---------------------------------------------------------------------------------------------------
+    // -- lending ----------------------------------------------------------------------------------
 
-    /// See `CacheContract.adopt`. The columns are equally long, and their lengths make up the payload.
+    /// See `CacheContract.adopt`. The columns are equally long, and their lengths make up the
+    /// payload.
     pub fn adopt(
         &self,
         pool: u32,
@@ -709,7 +714,7 @@ impl Cache {
         }
     }
 
-    // -- memory ----------------------------------------------------------------------------------------------------
+    // -- memory -----------------------------------------------------------------------------------
 
     /// See `CacheContract.excess_bytes`.
     pub fn excess_bytes(&self, watermark: f64) -> Result<u64, Error> {
@@ -721,8 +726,8 @@ impl Cache {
         Ok(excess * PAGE_SIZE as u64)
     }
 
-    /// See `CacheContract.compact`. Beside the frames, gives memory of a page table that is mostly free back: a chunk of
-    /// it a call, or (without `frames_max`) all that can be.
+    /// See `CacheContract.compact`. Beside the frames, gives memory of a page table that is mostly
+    /// free back: a chunk of it a call, or (without `frames_max`) all that can be.
     pub fn compact(&self, frames_max: Option<u64>) -> Result<u64, Error> {
         let given_back = {
             let mut world = self.write()?;
@@ -736,7 +741,7 @@ impl Cache {
         Ok(given_back)
     }
 
-    // -- figures ---------------------------------------------------------------------------------------------------
+    // -- figures ----------------------------------------------------------------------------------
 
     /// See `CacheContract.stats`.
     pub fn stats(&self) -> Result<Stats, Error> {
@@ -807,7 +812,8 @@ impl Cache {
         }
     }
 
-    /// Flip a bit of a stored blob, as bad memory would: for tests of what notices it. False if there is no blob here.
+    /// Flip a bit of a stored blob, as bad memory would: for tests of what notices it. False if
+    /// there is no blob here.
     #[doc(hidden)]
     pub fn damage(&self, pool: u32, object: &ObjectId, index: u64) -> Result<bool, Error> {
         let mut world = self.write()?;

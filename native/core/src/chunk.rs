@@ -1,8 +1,8 @@
 //! Tables in pieces whose memory goes back to the system when they are dropped.
 //!
 //! Covers: one fixed-length piece of zeroed memory of its own mapping. Does not cover: which pieces
-//! there are. Pieces from the ordinary allocator would stay with the process: it keeps what is freed
-//! between pieces that are in use.
+//! there are. Pieces from the ordinary allocator would stay with the process: it keeps what is
+//! freed between pieces that are in use.
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
@@ -38,8 +38,8 @@ impl<T: Zeroed> Chunk<T> {
     pub fn new(len: usize) -> Self {
         let bytes = len.checked_mul(size_of::<T>()).expect("a size");
         assert!(bytes > 0 && align_of::<T>() <= 4096);
-        // SAFETY: a new anonymous mapping at an address of the system's choice touches no memory that
-        // is in use.
+        // SAFETY: a new anonymous mapping at an address of the system's choice touches no memory
+        // that is in use.
         let base = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -65,8 +65,8 @@ impl<T: Zeroed> Deref for Chunk<T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: the mapping has room for `len` values, is aligned to a frame, and holds zeros, which are
-        // values, or what was written through `deref_mut`; it lives as long as `self`.
+        // SAFETY: the mapping has room for `len` values, is aligned to a frame, and holds zeros,
+        // which are values, or what was written through `deref_mut`; it lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 }
@@ -81,8 +81,8 @@ impl<T: Zeroed> DerefMut for Chunk<T> {
 
 impl<T: Zeroed> Drop for Chunk<T> {
     fn drop(&mut self) {
-        // SAFETY: the range is the mapping that this value made; nothing refers to it any more, and its
-        // values need no dropping.
+        // SAFETY: the range is the mapping that this value made; nothing refers to it any more, and
+        // its values need no dropping.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len * size_of::<T>()) };
     }
 }

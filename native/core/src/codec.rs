@@ -5,8 +5,8 @@
 //! or inside the cache's lock. Does not cover: where blobs are kept, and when a checksum is wanted.
 //!
 //! The twin of `zcache/codec.py`: the same pages give the same blobs, byte for byte. A page that
-//! does not compress below the huge watermark of zsmalloc is kept as it is: a blob beyond that would
-//! take a whole frame all the same (as zram decides).
+//! does not compress below the huge watermark of zsmalloc is kept as it is: a blob beyond that
+//! would take a whole frame all the same (as zram decides).
 //!
 //! Why liblz4 and libzstd in C: see "Codecs" in `docs/native.md`.
 

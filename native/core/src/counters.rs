@@ -1,4 +1,5 @@
-//! Everything that is counted, and a snapshot of it; names and meanings are those of `zcache/stats.py`.
+//! Everything that is counted, and a snapshot of it; names and meanings are those of
+//! `zcache/stats.py`.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -73,7 +74,8 @@ impl GetCounters {
     }
 }
 
-/// A snapshot: counters and gauges by name, and the pages away by place as (place, persistent, ephemeral).
+/// A snapshot: counters and gauges by name, and the pages away by place as (place, persistent,
+/// ephemeral).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Fields of `CacheStats` but the last.

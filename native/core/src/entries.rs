@@ -1,7 +1,8 @@
 //! Entries and what they hold: page table, index, allocator and displaced copies, kept in step.
 //!
-//! Covers: finding, filling, releasing and dropping an entry in any state, and the sums that go with it. Does not
-//! cover: when (`put.rs`, `get.rs`, `reclaim.rs`, `spill.rs`, `repatriation.rs`, `lending.rs`). No locks here.
+//! Covers: finding, filling, releasing and dropping an entry in any state, and the sums that go
+//! with it. Does not cover: when (`put.rs`, `get.rs`, `reclaim.rs`, `spill.rs`, `repatriation.rs`,
+//! `lending.rs`). No locks here.
 
 use hashbrown::HashMap;
 
@@ -82,7 +83,7 @@ impl Entries {
         counters.pages_foreign_peak = counters.pages_foreign_peak.max(foreign);
     }
 
-    // -- entries ---------------------------------------------------------------------------------------------------
+    // -- entries ----------------------------------------------------------------------------------
 
     /// The entry of a page, or 0.
     pub fn find(&self, pool: u32, object: &ObjectId, index: u64) -> u32 {
@@ -141,8 +142,8 @@ impl Entries {
 
     /// Let go of what an entry holds; its copy elsewhere, if any, becomes displaced.
     ///
-    /// The entry stays in the index, and is to be filled or dropped next. Returns the size class in which a slot became
-    /// free. `note_peaks` was called.
+    /// The entry stays in the index, and is to be filled or dropped next. Returns the size class in
+    /// which a slot became free. `note_peaks` was called.
     pub fn release(&mut self, entry: u32) -> Option<usize> {
         let page = &self.table[entry];
         let (flags, length) = (page.flags(), page.length());
@@ -203,7 +204,7 @@ impl Entries {
         self.discard_unfilled(entry);
     }
 
-    // -- pages elsewhere -------------------------------------------------------------------------------------------
+    // -- pages elsewhere --------------------------------------------------------------------------
 
     /// Keep `away` in step with stubs that come to a place or go from it.
     pub fn count_away(&mut self, whereabouts: u64, flags: u8, change: i64) {
@@ -236,7 +237,7 @@ impl Entries {
         pages.push(position, &self.away_page(entry));
     }
 
-    // -- blobs -----------------------------------------------------------------------------------------------------
+    // -- blobs ------------------------------------------------------------------------------------
 
     /// A blob that is here.
     #[inline]
@@ -245,8 +246,8 @@ impl Entries {
         self.zsmalloc.read(page.location(), page.length())
     }
 
-    /// The checksum of a blob that is here, as it was when the blob came: computed, and its low half the one that is
-    /// kept. It is the blob's unless the blob went bad.
+    /// The checksum of a blob that is here, as it was when the blob came: computed, and its low
+    /// half the one that is kept. It is the blob's unless the blob went bad.
     pub fn checksum_kept(&self, entry: u32) -> u64 {
         let now = checksum(self.blob(entry));
         now >> 32 << 32 | u64::from(self.table[entry].checksum_low())
@@ -267,7 +268,8 @@ impl Entries {
             .compact_class(class, None, &mut |entry, at| table[entry].set_location(at))
     }
 
-    /// Give back the last chunk of a page table that is mostly free; false if there is nothing to be won.
+    /// Give back the last chunk of a page table that is mostly free; false if there is nothing to
+    /// be won.
     pub fn trim_table(&mut self) -> bool {
         if !self.table.is_sparse() {
             return false;
@@ -286,7 +288,7 @@ impl Entries {
         })
     }
 
-    // -- checks ----------------------------------------------------------------------------------------------------
+    // -- checks -----------------------------------------------------------------------------------
 
     /// Every sum of what is kept here, computed anew.
     pub fn verify(&self) -> Vec<String> {

@@ -12,8 +12,8 @@
 //! | AWAY        | where             | checksum, high half   | elsewhere  |
 //! | SAME_FILLED | pattern           | -                     | none       |
 //!
-//! A local page keeps half of its blob's checksum: enough to find memory that went bad, and the other half is
-//! computed again when the blob leaves.
+//! A local page keeps half of its blob's checksum: enough to find memory that went bad, and the
+//! other half is computed again when the blob leaves.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -55,8 +55,8 @@ pub const fn queue_of(flags: u8) -> u32 {
 
 /// One entry.
 ///
-/// `meta`: flags (8 bits), length (13), position in its leaf (6), highest bits of the location (5). Readers that
-/// share the cache's lock set REFERENCED; all else changes under the exclusive lock.
+/// `meta`: flags (8 bits), length (13), position in its leaf (6), highest bits of the location (5).
+/// Readers that share the cache's lock set REFERENCED; all else changes under the exclusive lock.
 #[repr(C, align(32))]
 #[derive(Default)]
 pub struct Entry {

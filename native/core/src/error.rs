@@ -1,7 +1,7 @@
 //! Why an operation was refused.
 //!
-//! Covers: the causes; each is an exception of `zcache/errors.py`. Does not cover: values outside of what a
-//! type can hold, which the bindings refuse.
+//! Covers: the causes; each is an exception of `zcache/errors.py`. Does not cover: values outside
+//! of what a type can hold, which the bindings refuse.
 
 use std::fmt;
 

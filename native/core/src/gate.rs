@@ -3,9 +3,9 @@
 //! Covers: waiting. Does not cover: what is locked (`cache.rs`).
 //!
 //! The lock itself is a sharded one: readers on different processors touch different cache lines.
-//! Everybody holds it for microseconds, and being woken by the system takes tens of them, so whoever
-//! waits first looks again and again, and readers step back for a writer that waits; only then is the
-//! waiting left to the lock, which sleeps.
+//! Everybody holds it for microseconds, and being woken by the system takes tens of them, so
+//! whoever waits first looks again and again, and readers step back for a writer that waits; only
+//! then is the waiting left to the lock, which sleeps.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;

@@ -1,10 +1,11 @@
 //! Reading pages: what is under a handle, as a page, as an away page, or as nothing.
 //!
-//! Covers: runs of gets, whether they free, how they are counted. Does not cover: fetching pages that are away (the
-//! layer above; `repatriation.rs` takes them back).
+//! Covers: runs of gets, whether they free, how they are counted. Does not cover: fetching pages
+//! that are away (the layer above; `repatriation.rs` takes them back).
 //!
-//! Gets that leave their pages run side by side: blobs are verified and decoded where they lie, under the shared lock.
-//! Memory is what a get waits for, so a run is looked up first, then its blobs are hinted at, then decoded.
+//! Gets that leave their pages run side by side: blobs are verified and decoded where they lie,
+//! under the shared lock. Memory is what a get waits for, so a run is looked up first, then its
+//! blobs are hinted at, then decoded.
 
 use crate::codec::{Decoder, Encoding, checksum, fill};
 use crate::entries::Entries;
@@ -52,7 +53,8 @@ pub fn frees(pool: &Pool, free: GetFree) -> bool {
 }
 
 impl Entries {
-    /// Look up the pages from `start` to before `stop` of a batch, at most `GET_RUN` of them, and answer.
+    /// Look up the pages from `start` to before `stop` of a batch, at most `GET_RUN` of them, and
+    /// answer.
     pub fn read_run(
         &self,
         pool: u32,
@@ -132,7 +134,8 @@ impl Entries {
         }
     }
 
-    /// A get that frees: as `read_run` for one page, and a page that was found is dropped; a corrupt one stays.
+    /// A get that frees: as `read_run` for one page, and a page that was found is dropped; a
+    /// corrupt one stays.
     pub fn read_freeing(
         &mut self,
         pool: u32,

@@ -2,9 +2,10 @@
 //!
 //! Covers: finding, adding, removing, walking. Does not cover: what an entry holds (`entry.rs`).
 //!
-//! An object is a mapping from `index >> 6` to a leaf. A leaf says by a bit a page which of its 64 pages are there, and
-//! has their entry numbers in a row, in a block of about the right size (`leaf_blocks.rs`); so a page costs four bytes
-//! here where pages lie densely, and some tens where each lies alone. An object exists only while it has a page.
+//! An object is a mapping from `index >> 6` to a leaf. A leaf says by a bit a page which of its 64
+//! pages are there, and has their entry numbers in a row, in a block of about the right size
+//! (`leaf_blocks.rs`); so a page costs four bytes here where pages lie densely, and some tens where
+//! each lies alone. An object exists only while it has a page.
 
 use hashbrown::HashMap;
 
@@ -69,7 +70,8 @@ pub struct Object {
 
 /// Up to 64 neighbouring pages of an object.
 ///
-/// `bits`: which are there; `number`: the pages' index >> 6, or the next free leaf; `block`: their entries, in order.
+/// `bits`: which are there; `number`: the pages' index >> 6, or the next free leaf; `block`: their
+/// entries, in order.
 #[derive(Clone, Copy)]
 struct Leaf {
     bits: u64,
@@ -116,7 +118,7 @@ impl Index {
         }
     }
 
-    // -- pools -----------------------------------------------------------------------------------------------------
+    // -- pools ------------------------------------------------------------------------------------
 
     /// The shared pool of that UUID and kind, or a new pool with the lowest free id.
     pub fn create_pool(&mut self, spec: PoolSpec) -> Result<u32, Error> {
@@ -219,7 +221,7 @@ impl Index {
         self.object_count
     }
 
-    // -- pages -----------------------------------------------------------------------------------------------------
+    // -- pages ------------------------------------------------------------------------------------
 
     /// The number of an object, if it has a page.
     #[inline]
@@ -253,7 +255,8 @@ impl Index {
         }
     }
 
-    /// The entry of a page of an object, or 0. `cursor`: of lookups in the same object since it last changed.
+    /// The entry of a page of an object, or 0. `cursor`: of lookups in the same object since it
+    /// last changed.
     #[inline]
     pub fn lookup(&self, object: u32, index: u64, cursor: &mut LeafCursor) -> u32 {
         let number = index >> 6;
@@ -499,9 +502,10 @@ impl Index {
         }
     }
 
-    // -- walking ---------------------------------------------------------------------------------------------------
+    // -- walking ----------------------------------------------------------------------------------
 
-    /// Up to `pages_max` entries of an object with start <= index <= last, in order; cost grows with pages, not range.
+    /// Up to `pages_max` entries of an object with start <= index <= last, in order; cost grows
+    /// with pages, not range.
     pub fn walk(&self, object: u32, start: u64, last: u64, pages_max: usize) -> Vec<u32> {
         let mut found = Vec::new();
         self.walk_into(object, start, last, pages_max, &mut found);
@@ -575,7 +579,7 @@ impl Index {
         found
     }
 
-    // -- figures ---------------------------------------------------------------------------------------------------
+    // -- figures ----------------------------------------------------------------------------------
 
     /// Bytes of everything kept here.
     pub fn metadata_bytes(&self) -> usize {

@@ -1,7 +1,8 @@
 //! The entry numbers of leaves: blocks of 1, 2, 4 .. 64 numbers, kept without gaps.
 //!
-//! Covers: taking a block, giving one back. Does not cover: whose block it is (`index.rs`): when the last block of a
-//! size moves into a gap, the caller is told, and finds its leaf by any entry in it.
+//! Covers: taking a block, giving one back. Does not cover: whose block it is (`index.rs`): when
+//! the last block of a size moves into a gap, the caller is told, and finds its leaf by any entry
+//! in it.
 
 use crate::chunk::Chunk;
 
@@ -86,7 +87,8 @@ impl LeafBlocks {
             numbers.copy_from_slice(self.get(last));
             self.get_mut(block).copy_from_slice(numbers);
         }
-        // One chunk more than needed stays, so that a leaf that comes and goes costs no memory traffic.
+        // One chunk more than needed stays, so that a leaf that comes and goes costs no memory
+        // traffic.
         let needed = ((self.counts[size] << size) + CHUNK - 1) >> CHUNK_SHIFT;
         if self.chunks[size].len() > needed + 1 {
             self.chunks[size].pop();

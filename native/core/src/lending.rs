@@ -1,10 +1,11 @@
 //! Foreign pages: blobs that this cache holds for other nodes.
 //!
-//! Covers: storing them within a quota, giving copies, dropping them. Does not cover: who may lend, leases (the layer
-//! above).
+//! Covers: storing them within a quota, giving copies, dropping them. Does not cover: who may lend,
+//! leases (the layer above).
 //!
-//! A foreign page's index is its owner's key and its generation the owner's. Nothing in a blob is interpreted. Own
-//! pages come first: no foreign page takes a frame above the high watermark, and nothing is dropped for one.
+//! A foreign page's index is its owner's key and its generation the owner's. Nothing in a blob is
+//! interpreted. Own pages come first: no foreign page takes a frame above the high watermark, and
+//! nothing is dropped for one.
 
 use crate::entries::Entries;
 use crate::entry::{ENCODING_MASK, FOREIGN, queue_of};
@@ -118,7 +119,8 @@ impl Entries {
         quota.min(room)
     }
 
-    /// Drop the coldest foreign ephemeral page; the bytes of its blob. `passes`: see `PageTable::coldest`.
+    /// Drop the coldest foreign ephemeral page; the bytes of its blob. `passes`: see
+    /// `PageTable::coldest`.
     pub fn drop_foreign_ephemeral(&mut self, passes: &mut u32) -> Option<u64> {
         let entry = self.table.coldest(queue_of(FOREIGN), passes);
         if entry == 0 {

@@ -1,12 +1,12 @@
 //! The C library liblz4, as far as the codec needs it: blocks of at most some KiB, in and out.
 //!
 //! Covers: one reused compressor state, compression with a limit, decompression of blocks that may
-//! be anything. Does not cover: frames, dictionaries, streams of more than one block. lz4-sys builds
-//! and links the library (statically) but declares only a part of it, so the functions are declared
-//! here, as in its `lz4.h`.
+//! be anything. Does not cover: frames, dictionaries, streams of more than one block. lz4-sys
+//! builds and links the library (statically) but declares only a part of it, so the functions are
+//! declared here, as in its `lz4.h`.
 //!
-//! Python's package `lz4` makes a block as the first one of a stream, and so does this. The blocks of
-//! `LZ4_compress_default` are others: it has another hash for inputs below 64 KiB.
+//! Python's package `lz4` makes a block as the first one of a stream, and so does this. The blocks
+//! of `LZ4_compress_default` are others: it has another hash for inputs below 64 KiB.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -34,7 +34,8 @@ unsafe extern "C" {
 /// What Python's `lz4.block` compresses with.
 const ACCELERATION: c_int = 1;
 
-/// A stream, which is mostly the compressor's hash table. What is in it between calls means nothing.
+/// A stream, which is mostly the compressor's hash table. What is in it between calls means
+/// nothing.
 pub(crate) struct Compressor {
     /// Words, because the library wants the alignment of a pointer.
     stream: Box<[u64]>,
@@ -59,8 +60,8 @@ impl Compressor {
         let source_length = c_int::try_from(source.len()).ok()?;
         let target_length = c_int::try_from(target.len()).unwrap_or(c_int::MAX);
         let stream: *mut c_void = self.stream.as_mut_ptr().cast();
-        // Clears the whole table. LZ4_resetStream_fast would leave earlier pages' entries in it, for
-        // blocks that differ a little, and costs more than it saves: see `docs/native.md`.
+        // Clears the whole table. LZ4_resetStream_fast would leave earlier pages' entries in it,
+        // for blocks that differ a little, and costs more than it saves: see `docs/native.md`.
         // SAFETY: `stream` is the start of a buffer of the size given, aligned as a word.
         let initialised = unsafe { LZ4_initStream(stream, size_of_val(&*self.stream)) };
         assert!(!initialised.is_null(), "liblz4 declined its own state");
@@ -89,8 +90,8 @@ pub(crate) fn decompress(source: &[u8], target: &mut [u8]) -> Option<usize> {
     let source_length = c_int::try_from(source.len()).ok()?;
     let target_length = c_int::try_from(target.len()).unwrap_or(c_int::MAX);
     // SAFETY: the library promises for LZ4_decompress_safe that it never reads outside of the
-    // `source_length` bytes of `source` nor writes outside of the `target_length` bytes of `target`,
-    // whatever the block is; neither is more than the slice has, and they do not overlap.
+    // `source_length` bytes of `source` nor writes outside of the `target_length` bytes of
+    // `target`, whatever the block is; neither is more than the slice has, and they do not overlap.
     let length = unsafe {
         LZ4_decompress_safe(
             source.as_ptr().cast(),

@@ -1,10 +1,11 @@
 //! The page table: entries by number, the recency queues threaded through them, and sums by state.
 //!
-//! Covers: numbers and their reuse, queues, counts of pages and bytes, giving memory of unused entries back.
-//! Does not cover: handles (`index.rs`), blobs (`zsmalloc.rs`).
+//! Covers: numbers and their reuse, queues, counts of pages and bytes, giving memory of unused
+//! entries back. Does not cover: handles (`index.rs`), blobs (`zsmalloc.rs`).
 //!
-//! Entry 0 is the head of the list of free entries, 1..=4 are the heads of the circular queues (oldest page next to
-//! the head), pages start at 5. An entry's number is the key by which lenders know the page.
+//! Entry 0 is the head of the list of free entries, 1..=4 are the heads of the circular queues
+//! (oldest page next to the head), pages start at 5. An entry's number is the key by which lenders
+//! know the page.
 
 use crate::chunk::Chunk;
 use crate::entry::{
@@ -141,7 +142,7 @@ impl PageTable {
         crate::prefetch::line(&self[entry]);
     }
 
-    // -- queues ----------------------------------------------------------------------------------------------------
+    // -- queues -----------------------------------------------------------------------------------
 
     /// Make an entry the most recent of a queue.
     pub fn append(&mut self, entry: u32, queue: u32) {
@@ -188,7 +189,7 @@ impl PageTable {
         }
     }
 
-    // -- sums ------------------------------------------------------------------------------------------------------
+    // -- sums -------------------------------------------------------------------------------------
 
     /// Pages in a state.
     pub fn count(&self, state: u8, foreign: bool) -> u64 {
@@ -226,17 +227,19 @@ impl PageTable {
         new
     }
 
-    // -- memory ----------------------------------------------------------------------------------------------------
+    // -- memory -----------------------------------------------------------------------------------
 
     /// Whether `trim_chunk` may help: over a quarter of a table that is not small is free.
     pub fn is_sparse(&self) -> bool {
         self.len > TRIM_MIN && self.free > self.fresh / 4
     }
 
-    /// Move the pages of the last chunk to free entries before it and give its memory back; false if that cannot be.
+    /// Move the pages of the last chunk to free entries before it and give its memory back; false
+    /// if that cannot be.
     ///
-    /// Pages that are away or in transit are known to others by their number, and stay: a chunk that has one stays too.
-    /// `moved` is told of each page that has another number, after the move.
+    /// Pages that are away or in transit are known to others by their number, and stay: a chunk
+    /// that has one stays too. `moved` is told of each page that has another number, after the
+    /// move.
     pub fn trim_chunk(&mut self, mut moved: impl FnMut(&mut PageTable, u32, u32)) -> bool {
         let Some(last) = (self.fresh - 1)
             .checked_shr(CHUNK_SHIFT)

@@ -6,9 +6,9 @@ use crate::page::PAGE_SIZE;
 
 /// Pages back to back, in memory that stays as it is, or in memory that others may write to.
 ///
-/// Of the latter each page is copied once before it is looked at, so that what is compared, compressed
-/// and summed is one content, whatever another thread does to the memory meanwhile. The copy costs
-/// about a twelfth of what LZ4 takes, so it is spared where it can be.
+/// Of the latter each page is copied once before it is looked at, so that what is compared,
+/// compressed and summed is one content, whatever another thread does to the memory meanwhile. The
+/// copy costs about a twelfth of what LZ4 takes, so it is spared where it can be.
 #[derive(Clone, Copy)]
 pub struct Pages<'a> {
     start: *const u8,
@@ -27,8 +27,9 @@ impl<'a> Pages<'a> {
     /// So many pages from an address on; `stable`: nobody writes to them for 'a.
     ///
     /// # Safety
-    /// The memory stays readable for 'a. It is as stable as is said; where it is not, others may write
-    /// to it at any time, and then a page may be stored that is a mixture of old and new bytes.
+    /// The memory stays readable for 'a. It is as stable as is said; where it is not, others may
+    /// write to it at any time, and then a page may be stored that is a mixture of old and new
+    /// bytes.
     pub unsafe fn from_raw(start: *const u8, pages: usize, stable: bool) -> Self {
         Pages {
             start,
@@ -62,8 +63,8 @@ impl<'a> Pages<'a> {
             // SAFETY: as above, and nobody writes to it; bytes have no alignment.
             return unsafe { &*from.cast() };
         }
-        // SAFETY: as above; `scratch` is ours alone. A writer at the same time can only change which bytes
-        // are copied: nothing is derived from them before the copy is done.
+        // SAFETY: as above; `scratch` is ours alone. A writer at the same time can only change
+        // which bytes are copied: nothing is derived from them before the copy is done.
         unsafe { std::ptr::copy_nonoverlapping(from, scratch.as_mut_ptr(), PAGE_SIZE) };
         scratch
     }

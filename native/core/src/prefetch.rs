@@ -15,7 +15,8 @@ pub fn lines(start: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     for offset in (0..bytes).step_by(LINE_BYTES) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch never faults, whatever the address, and changes nothing that a program can see.
+        // SAFETY: a prefetch never faults, whatever the address, and changes nothing that a program
+        // can see.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset).cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]

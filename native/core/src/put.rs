@@ -1,10 +1,10 @@
 //! Storing pages that were encoded already: new ones, replacements, refusals.
 //!
-//! Covers: puts of own pages, under the exclusive lock. Does not cover: encoding (`codec.rs`), making room
-//! (`reclaim.rs`), foreign pages (`lending.rs`).
+//! Covers: puts of own pages, under the exclusive lock. Does not cover: encoding (`codec.rs`),
+//! making room (`reclaim.rs`), foreign pages (`lending.rs`).
 //!
-//! A failed put leaves the handle absent, or, with `keep_old`, what it was before. An ephemeral page may vanish at any
-//! time, so there `keep_old` promises nothing and is not observed.
+//! A failed put leaves the handle absent, or, with `keep_old`, what it was before. An ephemeral
+//! page may vanish at any time, so there `keep_old` promises nothing and is not observed.
 
 use crate::codec::Encoding;
 use crate::entries::Entries;
@@ -131,7 +131,8 @@ impl Entries {
         }
         if !keep_old {
             self.release(entry);
-            // Nothing leads to the entry meanwhile but its handle, and dropping ephemeral pages touches no such entry.
+            // Nothing leads to the entry meanwhile but its handle, and dropping ephemeral pages
+            // touches no such entry.
             return match self.store_with_room(blob, entry) {
                 Some(at) => Ok(at),
                 None => {
@@ -152,7 +153,8 @@ impl Entries {
         Err(self.full(OLD_STAYS, flags))
     }
 
-    /// Store a blob in the room of the old one and whatever else is free; None, and all as before, if too little.
+    /// Store a blob in the room of the old one and whatever else is free; None, and all as before,
+    /// if too little.
     ///
     /// The old blob can always go back: its slot, or the frames of its zspage, are still free.
     fn swap_blob(&mut self, entry: u32, blob: &[u8]) -> Option<Location> {

@@ -1,7 +1,8 @@
 //! Making room: compaction, then ephemeral pages, coldest first with second chance.
 //!
-//! Covers: what is given up for an own page that needs a frame, and in which order; lowering the limits. Does not
-//! cover: spilling, which is for the layer above to start (`spill.rs`). The order is that of `zcache/reclaim.py`.
+//! Covers: what is given up for an own page that needs a frame, and in which order; lowering the
+//! limits. Does not cover: spilling, which is for the layer above to start (`spill.rs`). The order
+//! is that of `zcache/reclaim.py`.
 
 use crate::entries::Entries;
 use crate::entry::{FOREIGN, queue_of};
@@ -13,7 +14,8 @@ pub const PASSES_MAX: u32 = 1024;
 const EPHEMERAL_QUEUES: [u32; 2] = [queue_of(FOREIGN), queue_of(0)];
 
 impl Entries {
-    /// Drop one ephemeral page, foreign before own. None: there is none; else the class of the slot that it frees.
+    /// Drop one ephemeral page, foreign before own. None: there is none; else the class of the slot
+    /// that it frees.
     pub fn drop_coldest_ephemeral(&mut self) -> Option<usize> {
         for queue in EPHEMERAL_QUEUES {
             let mut passes = PASSES_MAX;
@@ -48,7 +50,8 @@ impl Entries {
         self.note_peaks();
         let class = self.zsmalloc.class_of(blob.len());
         let wanted = self.zsmalloc.frames_used() + self.zsmalloc.class_frames(class);
-        // A limit that has room all the same means that the system refused memory: nothing to compact for.
+        // A limit that has room all the same means that the system refused memory: nothing to
+        // compact for.
         if wanted > frames_max && self.compact(Some(wanted - frames_max)) > 0 {
             at = self.zsmalloc.store(blob, entry, frames_max);
         }

@@ -1,7 +1,8 @@
 //! Pages that are away: their stubs, and the way home.
 //!
-//! Covers: looking at stubs, installing fetched blobs, forgetting, scanning by place, entering that a copy moved. Does
-//! not cover: fetching (the layer above), leaving (`spill.rs`), decoding, which runs outside of the lock (`cache.rs`).
+//! Covers: looking at stubs, installing fetched blobs, forgetting, scanning by place, entering that
+//! a copy moved. Does not cover: fetching (the layer above), leaving (`spill.rs`), decoding, which
+//! runs outside of the lock (`cache.rs`).
 
 use crate::entries::Entries;
 use crate::entry::{AWAY, ENCODING_MASK, FOREIGN, PERSISTENT, STATE_MASK};
@@ -103,7 +104,8 @@ impl Entries {
         true
     }
 
-    /// Drop own pages of a kind away at a place among the entries from `cursor` on; how many, and the next cursor.
+    /// Drop own pages of a kind away at a place among the entries from `cursor` on; how many, and
+    /// the next cursor.
     pub fn forget_chunk(&mut self, place: u32, kind: PoolKind, cursor: u32) -> (u64, Option<u32>) {
         let left = self.away.get(&place).map_or(0, |pair| pair[kind as usize]);
         if left == 0 || cursor >= self.table.len() {
@@ -128,8 +130,8 @@ impl Entries {
         (forgotten, Some(cursor.saturating_add(SCAN_CHUNK)))
     }
 
-    /// Pages away at a place, among a chunk of entries from `cursor` on; the next cursor, 0 at the end. None: the chunk
-    /// was seen to its end and the scan goes on behind it.
+    /// Pages away at a place, among a chunk of entries from `cursor` on; the next cursor, 0 at the
+    /// end. None: the chunk was seen to its end and the scan goes on behind it.
     pub fn scan_chunk(
         &self,
         place: u32,

@@ -1,7 +1,7 @@
 //! Spill tickets: batches of cold own pages on their way to another place.
 //!
-//! Covers: choosing, handing out copies, ending a ticket. Does not cover: where pages go, and their way back
-//! (`repatriation.rs`). The rules are those of `zcache/spill.py`.
+//! Covers: choosing, handing out copies, ending a ticket. Does not cover: where pages go, and their
+//! way back (`repatriation.rs`). The rules are those of `zcache/spill.py`.
 
 use hashbrown::HashMap;
 
@@ -131,7 +131,8 @@ impl SpillDesk {
         })
     }
 
-    /// End a ticket: its pages are away; returns how many became so. `accepted`: non-zero where a page was taken.
+    /// End a ticket: its pages are away; returns how many became so. `accepted`: non-zero where a
+    /// page was taken.
     ///
     /// The words of pages that were not taken are not looked at.
     pub fn finish(
@@ -183,7 +184,8 @@ impl SpillDesk {
         Ok(gone)
     }
 
-    /// End a ticket with nothing gone: its pages are as cold as before, or the most recent ones (`warm`).
+    /// End a ticket with nothing gone: its pages are as cold as before, or the most recent ones
+    /// (`warm`).
     pub fn cancel(&mut self, entries: &mut Entries, id: u64, warm: bool) -> Result<(), Error> {
         let rows = self.end(id)?;
         let back: Vec<u32> = rows

@@ -24,7 +24,8 @@ impl Element for u16 {
 }
 
 fn array<'py, T: Element>(py: Python<'py>, column: &[T]) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: integers have no padding, so all their bytes may be read; the slice is `size_of_val` bytes long.
+    // SAFETY: integers have no padding, so all their bytes may be read; the slice is `size_of_val`
+    // bytes long.
     let bytes =
         unsafe { std::slice::from_raw_parts(column.as_ptr().cast::<u8>(), size_of_val(column)) };
     names(py)?

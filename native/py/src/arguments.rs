@@ -1,6 +1,7 @@
 //! Arguments from Python: numbers in range, columns, memory.
 //!
-//! A value that is out of range is handed to the check of `zcache/page.py`, which raises what the Python cache raises.
+//! A value that is out of range is handed to the check of `zcache/page.py`, which raises what the
+//! Python cache raises.
 
 use pyo3::buffer::{PyBuffer, PyUntypedBuffer};
 use pyo3::intern;
@@ -146,7 +147,8 @@ pub fn words(column: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
     column.try_iter()?.map(|item| item?.extract()).collect()
 }
 
-/// A column of words among which there may be numbers that are none. `large`: what those above the range become.
+/// A column of words among which there may be numbers that are none. `large`: what those above the
+/// range become.
 pub fn words_or_not(column: &Bound<'_, PyAny>, large: Option<u64>) -> PyResult<Vec<Option<u64>>> {
     if let Ok(words) = words(column) {
         return Ok(words.into_iter().map(Some).collect());
@@ -218,8 +220,9 @@ impl PagesBuffer {
     }
 
     pub fn view(&self) -> Pages<'_> {
-        // SAFETY: the buffer is contiguous and `pages` pages long, and an exported buffer stays where it is until it is
-        // released, which is when `self` is dropped. It is stable if it is that of a `bytes` object.
+        // SAFETY: the buffer is contiguous and `pages` pages long, and an exported buffer stays
+        // where it is until it is released, which is when `self` is dropped. It is stable if it is
+        // that of a `bytes` object.
         unsafe { Pages::from_raw(self.buffer.buf_ptr() as *const u8, self.pages, self.stable) }
     }
 }
@@ -229,9 +232,6 @@ pub struct Target {
     buffer: PyUntypedBuffer,
     bytes: usize,
 }
-
-// SAFETY: the buffer's memory is reached by its address alone; releasing it happens where the interpreter is attached.
-unsafe impl Send for Target {}
 
 impl Target {
     /// Room for so many pages.
@@ -257,9 +257,10 @@ impl Target {
         if self.bytes == 0 {
             return &mut [];
         }
-        // SAFETY: the buffer is writable, contiguous and at least so long, and stays where it is while it is exported.
-        // No other Rust code refers to it. A thread of Python's that reads or writes it at the same time sees or makes
-        // a mixture of bytes, as with any function that fills a buffer; nothing here depends on what it holds.
+        // SAFETY: the buffer is writable, contiguous and at least so long, and stays where it is
+        // while it is exported. No other Rust code refers to it. A thread of Python's that reads or
+        // writes it at the same time sees or makes a mixture of bytes, as with any function that
+        // fills a buffer; nothing here depends on what it holds.
         unsafe { std::slice::from_raw_parts_mut(self.buffer.buf_ptr().cast(), self.bytes) }
     }
 }

@@ -1,7 +1,8 @@
 //! The class `zcache._native.Cache`; what each operation does is said in `zcache/contract.py`.
 //!
-//! The interpreter is let go of during each call that may touch more than one page. No lock of the core is ever held
-//! while Python is called, so no thread waits for the interpreter with a lock that the interpreter's holder wants.
+//! The interpreter is let go of during each call that may touch more than one page. No lock of the
+//! core is ever held while Python is called, so no thread waits for the interpreter with a lock
+//! that the interpreter's holder wants.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -149,7 +150,7 @@ impl Cache {
         }
     }
 
-    // -- pools -----------------------------------------------------------------------------------------------------
+    // -- pools ------------------------------------------------------------------------------------
 
     /// See ``CacheContract.create_pool``.
     #[pyo3(signature = (kind, *, exclusive_gets=false, shared_uuid=None, foreign=false, codec=None))]
@@ -213,7 +214,7 @@ impl Cache {
             .map_err(|error| refusal(py, error, Some(pool_id)))
     }
 
-    // -- pages -----------------------------------------------------------------------------------------------------
+    // -- pages ------------------------------------------------------------------------------------
 
     /// See ``CacheContract.put``.
     #[pyo3(signature = (pool_id, object_id, index, page, *, keep_old=false))]
@@ -409,7 +410,7 @@ impl Cache {
             .map_err(|error| refusal(py, error, None))
     }
 
-    // -- spilling: pages leave -------------------------------------------------------------------------------------
+    // -- spilling: pages leave --------------------------------------------------------------------
 
     /// See ``CacheContract.begin_spill``.
     #[pyo3(signature = (bytes_max, *, kind=1, pages_max=4096))]
@@ -486,7 +487,7 @@ impl Cache {
         answers::away_pages(py, &pages)
     }
 
-    // -- fetching: pages come back ---------------------------------------------------------------------------------
+    // -- fetching: pages come back ----------------------------------------------------------------
 
     /// See ``CacheContract.peek_away``.
     fn peek_away<'py>(
@@ -641,7 +642,7 @@ impl Cache {
         Ok(PyBytes::new(py, &changed))
     }
 
-    // -- lending: pages of other nodes -----------------------------------------------------------------------------
+    // -- lending: pages of other nodes ------------------------------------------------------------
 
     /// See ``CacheContract.adopt``.
     fn adopt<'py>(
@@ -729,7 +730,7 @@ impl Cache {
             .map_err(|error| refusal(py, error, None))
     }
 
-    // -- memory ----------------------------------------------------------------------------------------------------
+    // -- memory -----------------------------------------------------------------------------------
 
     /// See ``CacheContract.excess_bytes``.
     fn excess_bytes(&self, py: Python<'_>, watermark: f64) -> PyResult<u64> {
@@ -746,7 +747,7 @@ impl Cache {
             .map_err(|error| refusal(py, error, None))
     }
 
-    // -- figures ---------------------------------------------------------------------------------------------------
+    // -- figures ----------------------------------------------------------------------------------
 
     /// See ``CacheContract.stats``.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -811,8 +812,9 @@ impl Cache {
 /// Let go of the interpreter while `work` runs.
 fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     struct Sendable<F>(F);
-    // SAFETY: the work runs on this thread. What keeps it from being Send are buffers exported by Python, whose memory it
-    // reaches by address and which are released after the interpreter was taken again.
+    // SAFETY: the work runs on this thread. What keeps it from being Send are buffers exported by
+    // Python, whose memory it reaches by address and which are released after the interpreter was
+    // taken again.
     unsafe impl<F> Send for Sendable<F> {}
     let work = Sendable(work);
     py.detach(move || {

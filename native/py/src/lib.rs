@@ -1,6 +1,8 @@
-//! The Python module `zcache._native`: the cache of `zcache-core` behind the contract of `zcache/contract.py`.
+//! The Python module `zcache._native`: the cache of `zcache-core` behind the contract of
+//! `zcache/contract.py`.
 //!
-//! Covers: arguments and answers. Does not cover: anything that a cache does (`zcache-core`). Read next: `cache.rs`.
+//! Covers: arguments and answers. Does not cover: anything that a cache does (`zcache-core`). Read
+//! next: `cache.rs`.
 
 mod answers;
 mod arguments;

@@ -6,7 +6,8 @@ use zcache_core::bare::{compress_pages, decompress_pages};
 
 use crate::arguments::Target;
 
-/// Compress each page of `pages` by itself in a bare loop; lengths of the blocks, and the blocks if `keep`.
+/// Compress each page of `pages` by itself in a bare loop; lengths of the blocks, and the blocks if
+/// `keep`.
 #[pyfunction]
 pub fn _bare_compress<'py>(
     py: Python<'py>,
