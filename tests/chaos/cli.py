@@ -131,7 +131,7 @@ def _image(options: argparse.Namespace, plan: FleetPlan) -> str:
         return str(options.image)
     tag = "ramster:chaos"
     built = subprocess.run(
-        ["bash", str(ROOT / "deploy" / "build-image.sh"), tag], check=False, timeout=900
+        ["bash", str(ROOT / "deploy" / "build-image.sh"), tag], check=False, timeout=1800
     )
     if built.returncode != 0:
         raise SystemExit("the image does not build")

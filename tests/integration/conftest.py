@@ -55,7 +55,7 @@ def image(engine: docker.DockerClient) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=1800,  # Rust compiles in it
     )
     if built.returncode != 0:
         pytest.fail(f"the image does not build:\n{built.stderr[-4000:]}")

@@ -11,7 +11,7 @@ from tests.chaos.report import as_text
 from tests.chaos.run import ChaosPlan, Outcome, run_chaos
 from tests.chaos.schedule import one_by_one, schedule
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(420, func_only=True)]
 
 SEED = 155
 """One whose faults are short."""

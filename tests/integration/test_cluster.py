@@ -13,7 +13,7 @@ from ramster.nbd.client import NbdClient
 from tests.support.containers import ContainerCluster, ContainerNode, MemoryPeaks, wait_until
 from tests.support.nbd_workload import fill, read_back
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(300, func_only=True)]
 
 POOL_MIB = 16
 SPARE_MIB = 128

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.container, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(420, func_only=True)]
 
 
 def compose_commands() -> list[list[str]]:
