@@ -88,7 +88,7 @@ def compile_extension() -> Any:
         compiler.build_extension(extension)
     except Exception as error:  # whatever it is: it is said, and without "yes" the package installs
         print(error, file=sys.stderr)
-        raise NotBuiltError(f"it does not compile: {first_error(str(error))}") from error
+        raise NotBuiltError(f"cargo failed: {first_error(str(error))}") from error
     return extension
 
 
@@ -130,9 +130,8 @@ def describe_extension() -> Any:
 def first_error(output: str) -> str:
     """The line of a compiler's output that says most."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return next(
-        (line for line in lines if line.startswith("error")), lines[0] if lines else "no output"
-    )
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error")]
+    return [*errors, *lines, "it said nothing"][0]
 
 
 main()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,44 @@ def test_an_unknown_backend_is_refused_with_the_names_that_are_accepted() -> Non
         "zcache.errors.ConfigError: ZCACHE_BACKEND = 'rust': "
         "accepted is one of: auto, python, native"
     )
+
+
+IN_PLACE_OF_NATIVE = """
+import sys
+from pathlib import Path
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "zcache._native":
+            raise {error}
+sys.meta_path.insert(0, Finder())
+"""
+WHY = "import zcache.backend as b; print(*b.BACKENDS, '|', b.NATIVE_MISSING)\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("ImportError('wrong ELF class')", "it does not load: wrong ELF class"),
+        ("ModuleNotFoundError('no x', name='x')", "it does not load: no x"),
+    ],
+)
+def test_a_native_core_that_does_not_load_is_passed_over_and_its_error_kept(
+    error: str, reason: str
+) -> None:
+    done = run(IN_PLACE_OF_NATIVE.format(error=error) + WHY, None)
+    assert done.stdout == f"python | {reason}\n", done.stderr
+
+
+def test_a_module_without_a_cache_is_passed_over() -> None:
+    empty = "import sys, types; sys.modules['zcache._native'] = types.ModuleType('_native')\n"
+    assert run(empty + WHY, None).stdout == "python | zcache._native has no Cache\n"
+
+
+def test_the_reason_that_the_installation_left_is_the_one_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = tmp_path / "reason"
+    monkeypatch.setattr(backend, "_REASON", reason)
+    assert backend._why_not_installed() == "zcache._native was not built"
+    reason.write_text("no compiler that day\n")
+    assert backend._why_not_installed() == "no compiler that day"
