@@ -223,10 +223,11 @@ impl Index {
 
     // -- pages ------------------------------------------------------------------------------------
 
-    /// The number of an object, if it has a page.
+    /// The number of an object, if it has a page. None also where there is no such pool any more.
     #[inline]
     pub fn object_number(&self, pool: u32, id: &ObjectId) -> Option<u32> {
-        self.pools[pool as usize].as_ref()?.objects.get(id).copied()
+        let pool = self.pools.get(pool as usize)?.as_ref()?;
+        pool.objects.get(id).copied()
     }
 
     /// An object by number.

@@ -142,6 +142,18 @@ impl SpillDesk {
         wheres: Wheres<'_>,
         accepted: Option<&[u8]>,
     ) -> Result<u64, Error> {
+        // Before the ticket ends: an answer that does not fit changes nothing.
+        if let Some(pages) = self.open.get(&id).map(Vec::len) {
+            let fits = |rows: usize| rows == pages;
+            let words = match wheres {
+                Wheres::One(_) => pages,
+                Wheres::Column(words) => words.len(),
+            };
+            if !fits(words) || !accepted.is_none_or(|accepted| fits(accepted.len())) {
+                let text = format!("answers that do not fit the {pages} pages of ticket {id}");
+                return Err(Error::Ticket(text));
+            }
+        }
         let rows = self.end(id)?;
         let (mut gone, mut stale) = (0, 0);
         let mut refused = Vec::new();

@@ -102,13 +102,17 @@ impl IndexColumn {
     ) -> PyResult<(ObjectId, Self)> {
         let id = object_id(object)?;
         if let Ok(range) = indexes.cast::<PyRange>() {
-            let py = range.py();
-            let step: i64 = range.getattr(intern!(py, "step"))?.extract().unwrap_or(0);
-            let start = range.getattr(intern!(py, "start"))?.extract::<u64>();
-            if let (1, Ok(start), Ok(count)) = (step, start, range.len()) {
-                if count == 0 || start.checked_add(count as u64 - 1).is_some() {
-                    return Ok((id, IndexColumn::Run(start, count)));
-                }
+            // One too long to have a length is refused here: nobody has that many pages.
+            let count = range.len()?;
+            if count == 0 {
+                return Ok((id, IndexColumn::Run(0, 0)));
+            }
+            // The ends are checked by themselves, as a range may have more items than memory holds.
+            let (first, last) = (range.get_item(0)?, range.get_item(count - 1)?);
+            let first = self::index(object, &first)?.1;
+            let last = self::index(object, &last)?.1;
+            if last.checked_sub(first) == Some(count as u64 - 1) {
+                return Ok((id, IndexColumn::Run(first, count)));
             }
         }
         match words(indexes) {
@@ -181,6 +185,16 @@ pub fn bytes(column: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     column.try_iter()?.map(|item| item?.extract()).collect()
 }
 
+/// Bytes of so many pages; None for more than there can be.
+fn bytes_of(pages: usize) -> Option<usize> {
+    pages.checked_mul(PAGE_SIZE)
+}
+
+fn wrong_size(py: Python<'_>, bytes: usize, pages: usize) -> PyErr {
+    let text = format!("{bytes} bytes for {pages} pages of {PAGE_SIZE} bytes each");
+    bad_handle(py, text)
+}
+
 /// Pages that are to be stored, so many, back to back in contiguous memory.
 pub struct PagesBuffer {
     buffer: PyUntypedBuffer,
@@ -205,12 +219,8 @@ impl PagesBuffer {
         if !buffer.is_c_contiguous() {
             return Err(bad_handle(py, "page data is not contiguous".into()));
         }
-        if buffer.len_bytes() != pages * PAGE_SIZE {
-            let text = format!(
-                "{} bytes for {pages} pages of {PAGE_SIZE} bytes each",
-                buffer.len_bytes()
-            );
-            return Err(bad_handle(py, text));
+        if bytes_of(pages) != Some(buffer.len_bytes()) {
+            return Err(wrong_size(py, buffer.len_bytes(), pages));
         }
         Ok(PagesBuffer {
             buffer,
@@ -242,15 +252,10 @@ impl Target {
             let text = "pages are to be written to a buffer that is read-only or in pieces";
             return Err(bad_handle(py, text.into()));
         }
-        let bytes = pages * PAGE_SIZE;
-        if buffer.len_bytes() < bytes {
-            let text = format!(
-                "{} bytes for {pages} pages of {PAGE_SIZE} bytes each",
-                buffer.len_bytes()
-            );
-            return Err(bad_handle(py, text));
+        match bytes_of(pages) {
+            Some(bytes) if bytes <= buffer.len_bytes() => Ok(Target { buffer, bytes }),
+            _ => Err(wrong_size(py, buffer.len_bytes(), pages)),
         }
-        Ok(Target { buffer, bytes })
     }
 
     pub fn view(&mut self) -> &mut [u8] {

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList};
 use zcache_core as core;
 use zcache_core::page::{AwayPages, PAGE_SIZE};
-use zcache_core::{Answer, Codec, Error, PoolSpec, Wheres};
+use zcache_core::{Answer, Codec, PoolSpec, Wheres};
 
 use crate::answers;
 use crate::arguments::{
@@ -29,11 +29,25 @@ const PERSISTENT: i64 = 1;
 #[pyclass(module = "zcache._native", frozen, subclass)]
 pub struct Cache {
     core: core::Cache,
-    config: Mutex<Py<PyAny>>,
-    tickets: Mutex<HashMap<u64, Py<PyAny>>>,
+    config: Mutex<Knobs>,
+    /// The change that the core has; held while it changes, and never by who holds the interpreter.
+    applied: Mutex<u64>,
+    tickets: Mutex<HashMap<u64, Open>>,
 }
 
-/// Both are held for a moment only, and nothing can fail meanwhile.
+/// The configuration, and how many changes led to it.
+struct Knobs {
+    config: Py<PyAny>,
+    changes: u64,
+}
+
+/// A ticket that was handed out, and its pages: Python may have changed its columns.
+struct Open {
+    ticket: Py<PyAny>,
+    pages: usize,
+}
+
+/// `config` and `tickets` are held for a moment only, and nothing can fail meanwhile.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -85,7 +99,11 @@ impl Cache {
         };
         Ok(Cache {
             core: core::Cache::new(knobs(&config)?),
-            config: Mutex::new(config.unbind()),
+            config: Mutex::new(Knobs {
+                config: config.unbind(),
+                changes: 0,
+            }),
+            applied: Mutex::new(0),
             tickets: Mutex::new(HashMap::new()),
         })
     }
@@ -99,7 +117,7 @@ impl Cache {
     /// The configuration in force.
     #[getter]
     fn config(&self, py: Python<'_>) -> Py<PyAny> {
-        lock(&self.config).clone_ref(py)
+        lock(&self.config).config.clone_ref(py)
     }
 
     /// See ``CacheContract.reconfigure``.
@@ -136,16 +154,29 @@ impl Cache {
                 let arguments = ("chain_frames_max", wanted.chain_frames_max, accepted);
                 return Err(exception(py, "ConfigError", arguments));
             }
+            let (change, replaced);
             {
-                let mut config = lock(&self.config);
+                let mut knobs = lock(&self.config);
                 // Another thread may have changed knobs while Python code ran above.
-                if !config.is(&old) {
+                if !knobs.config.is(&old) {
                     continue;
                 }
-                *config = new.clone().unbind();
+                replaced = std::mem::replace(&mut knobs.config, new.clone().unbind());
+                knobs.changes += 1;
+                change = knobs.changes;
             }
-            py.detach(|| self.core.reconfigure(wanted))
-                .map_err(|e| refusal(py, e, None))?;
+            // Not while the lock is held: what lets go of an object may run Python code.
+            drop(replaced);
+            py.detach(|| {
+                let mut applied = lock(&self.applied);
+                // A later change has this one in it, and may have come first.
+                if *applied < change {
+                    self.core.reconfigure(wanted)?;
+                    *applied = change;
+                }
+                Ok(())
+            })
+            .map_err(|error| refusal(py, error, None))?;
             return Ok(new.unbind());
         }
     }
@@ -250,12 +281,10 @@ impl Cache {
         let (object, indexes) = IndexColumn::new(object_id, indexes)?;
         let pages = PagesBuffer::new(payload, indexes.len())?;
         let pool = self::pool_id(pool_id)?;
-        let put = || {
-            self.core
-                .put_many(pool, &object, indexes.view(), pages.view(), keep_old)
-        };
+        let (column, view) = (indexes.view(), pages.view());
+        let put = || self.core.put_many(pool, &object, column, view, keep_old);
         let stored = if indexes.len() > 1 {
-            detached(py, put)
+            py.detach(put)
         } else {
             put()
         };
@@ -308,13 +337,13 @@ impl Cache {
         }
         let pool = self::pool_id(pool_id)?;
         let mut states = vec![0; indexes.len()];
+        let (column, memory, answers) = (indexes.view(), target.view(), &mut states[..]);
         let mut get = || {
-            let (into, states) = (target.view(), &mut states[..]);
             self.core
-                .get_many(pool, &object, indexes.view(), into, states, get_free(free))
+                .get_many(pool, &object, column, memory, answers, get_free(free))
         };
         let away = if indexes.len() > 1 {
-            detached(py, get)
+            py.detach(get)
         } else {
             get()
         };
@@ -413,13 +442,13 @@ impl Cache {
     // -- spilling: pages leave --------------------------------------------------------------------
 
     /// See ``CacheContract.begin_spill``.
-    #[pyo3(signature = (bytes_max, *, kind=1, pages_max=4096))]
+    #[pyo3(signature = (bytes_max, *, kind=1, pages_max=None), text_signature = "($self, bytes_max, *, kind=1, pages_max=4096)")]
     fn begin_spill<'py>(
         &self,
         py: Python<'py>,
         bytes_max: &Bound<'py, PyAny>,
         kind: i64,
-        pages_max: i64,
+        pages_max: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let of_kind = if kind == PERSISTENT {
             core::page::PoolKind::Persistent
@@ -427,13 +456,26 @@ impl Cache {
             core::page::PoolKind::Ephemeral
         };
         let bytes_max = clamped(bytes_max)?;
-        let pages_max = usize::try_from(pages_max).unwrap_or(0);
+        let pages_max = pages_max.map_or(Ok(4096), clamped)?;
+        let pages_max = usize::try_from(pages_max).unwrap_or(usize::MAX);
         let begun = py.detach(|| self.core.begin_spill(bytes_max, of_kind, pages_max));
         let Some(begun) = begun.map_err(|error| refusal(py, error, None))? else {
             return Ok(None);
         };
-        let ticket = answers::ticket(py, &begun, kind)?;
-        lock(&self.tickets).insert(begun.id, ticket.clone().unbind());
+        let ticket = match answers::ticket(py, &begun, kind) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                // Nobody could ever end it.
+                py.detach(|| self.core.cancel_spill(begun.id, false))
+                    .map_err(|error| refusal(py, error, None))?;
+                return Err(error);
+            }
+        };
+        let open = Open {
+            ticket: ticket.clone().unbind(),
+            pages: begun.pools.len(),
+        };
+        lock(&self.tickets).insert(begun.id, open);
         Ok(Some(ticket))
     }
 
@@ -460,7 +502,7 @@ impl Cache {
             column = where_column(r#where, pages, accepted.as_deref())?;
             Wheres::Column(&column)
         };
-        let id = self.close(ticket)?;
+        let id = self.close(ticket, Some(pages))?;
         py.detach(|| self.core.finish_spill(id, wheres, accepted.as_deref()))
             .map_err(|error| refusal(py, error, None))
     }
@@ -468,7 +510,7 @@ impl Cache {
     /// See ``CacheContract.cancel_spill``.
     #[pyo3(signature = (ticket, *, warm=false))]
     fn cancel_spill(&self, py: Python<'_>, ticket: &Bound<'_, PyAny>, warm: bool) -> PyResult<()> {
-        let id = self.close(ticket)?;
+        let id = self.close(ticket, None)?;
         py.detach(|| self.core.cancel_spill(id, warm))
             .map_err(|error| refusal(py, error, None))
     }
@@ -525,20 +567,14 @@ impl Cache {
             .transpose()?;
         let blobs = BlobColumns::new(blobs, Some(indexes.len()))?;
         let pool = self::pool_id(pool_id)?;
-        let restore = || {
-            let into = target.as_mut().map(Target::view);
-            let (indexes, blobs) = (indexes.view(), blobs.view());
-            self.core.restore_many(
-                pool,
-                &object,
-                indexes,
-                &blobs,
-                into,
-                install,
-                get_free(free),
-            )
-        };
-        let statuses = detached(py, restore).map_err(|error| refusal(py, error, Some(pool_id)))?;
+        let memory = target.as_mut().map(Target::view);
+        let (column, blobs, free) = (indexes.view(), blobs.view(), get_free(free));
+        let statuses = py
+            .detach(|| {
+                self.core
+                    .restore_many(pool, &object, column, &blobs, memory, install, free)
+            })
+            .map_err(|error| refusal(py, error, Some(pool_id)))?;
         let statuses: Vec<u8> = statuses.into_iter().map(|status| status as u8).collect();
         Ok(PyBytes::new(py, &statuses))
     }
@@ -617,7 +653,13 @@ impl Cache {
         }
         let mut parsed = Vec::with_capacity(4);
         for column in columns {
-            parsed.push(words_or_not(column, None)?);
+            let words = words_or_not(column, None)?;
+            // A sequence may say one length and have another.
+            if words.len() != rows[0] {
+                let text = format!("{} words in a column of {}", words.len(), rows[0]);
+                return Err(bad_handle(py, text));
+            }
+            parsed.push(words);
         }
         let numbers: Vec<Vec<u64>> = (0..4)
             .map(|column| {
@@ -790,13 +832,20 @@ impl Cache {
 }
 
 impl Cache {
-    /// The number of an open ticket, which is not open any more. Raises TicketError.
-    fn close(&self, ticket: &Bound<'_, PyAny>) -> PyResult<u64> {
+    /// The number of an open ticket, which is not open any more. Raises TicketError, also for one
+    /// that has not (or no more) so many pages.
+    fn close(&self, ticket: &Bound<'_, PyAny>, pages: Option<usize>) -> PyResult<u64> {
         let py = ticket.py();
         let id = ticket.getattr(intern!(py, "ticket_id"))?;
         let number = id.extract::<u64>().unwrap_or(0);
         let mut tickets = lock(&self.tickets);
-        if tickets.get(&number).is_some_and(|open| open.is(ticket)) {
+        let open = tickets.get(&number).filter(|open| open.ticket.is(ticket));
+        if let Some(there) = open.map(|open| open.pages) {
+            if let Some(pages) = pages.filter(|pages| *pages != there) {
+                drop(tickets);
+                let text = format!("ticket {number} began with {there} pages and has {pages} now");
+                return Err(exception(py, "TicketError", (text,)));
+            }
             // Dropped after the lock: its last reference may be this one.
             let closed = tickets.remove(&number);
             drop(tickets);
@@ -807,20 +856,6 @@ impl Cache {
         let text = format!("ticket {} is not open in this cache", id.str()?);
         Err(exception(py, "TicketError", (text,)))
     }
-}
-
-/// Let go of the interpreter while `work` runs.
-fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    struct Sendable<F>(F);
-    // SAFETY: the work runs on this thread. What keeps it from being Send are buffers exported by
-    // Python, whose memory it reaches by address and which are released after the interpreter was
-    // taken again.
-    unsafe impl<F> Send for Sendable<F> {}
-    let work = Sendable(work);
-    py.detach(move || {
-        let work = work;
-        (work.0)()
-    })
 }
 
 /// start..stop as its first and last index; first > last if there is none.
@@ -872,17 +907,24 @@ fn where_column(
     }
     let wanted = |row: usize| accepted.is_none_or(|accepted| accepted[row] != 0);
     if let Ok(column) = words(column) {
-        if (0..rows).all(|row| !wanted(row) || core::cache::is_where(column[row])) {
+        if column.len() == rows
+            && (0..rows).all(|row| !wanted(row) || core::cache::is_where(column[row]))
+        {
             return Ok(column);
         }
     }
     let mut found = Vec::with_capacity(rows);
-    for (row, word) in column.try_iter()?.enumerate() {
+    for (row, word) in column.try_iter()?.enumerate().take(rows) {
         found.push(if wanted(row) {
             checked_where(&word?)?
         } else {
             0
         });
+    }
+    // A sequence may say one length and have another.
+    if found.len() != pages {
+        let text = format!("{} places for a ticket of {pages} pages", found.len());
+        return Err(exception(py, "TicketError", (text,)));
     }
     Ok(found)
 }

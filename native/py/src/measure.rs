@@ -1,5 +1,6 @@
 //! The codec without a cache, for benchmarks; see `zcache_core::bare`.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zcache_core::bare::{compress_pages, decompress_pages};
@@ -25,6 +26,11 @@ pub fn _bare_decompress(
     blocks: &[u8],
     into: &Bound<'_, PyAny>,
 ) -> PyResult<usize> {
+    let total: usize = lengths.iter().map(|length| usize::from(*length)).sum();
+    if total > blocks.len() {
+        let text = format!("blocks of {total} bytes in {} bytes", blocks.len());
+        return Err(PyValueError::new_err(text));
+    }
     let mut target = Target::new(into, lengths.len())?;
     Ok(decompress_pages(&lengths, blocks, target.view()))
 }
