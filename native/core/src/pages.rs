@@ -17,8 +17,8 @@ pub struct Pages<'a> {
     memory: PhantomData<&'a [u8]>,
 }
 
-// SAFETY: the memory is only read, and may be from any thread: it is reached by its address, and what
-// the constructor was promised holds for all of 'a, whoever reads.
+// SAFETY: the memory is only read, and may be from any thread: it is reached by its address, and
+// what the constructor was promised holds for all of 'a, whoever reads.
 unsafe impl Send for Pages<'_> {}
 // SAFETY: as above; there is nothing here to change.
 unsafe impl Sync for Pages<'_> {}
