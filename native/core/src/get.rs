@@ -66,6 +66,7 @@ impl Entries {
     ) {
         let pages = range.len() as u64;
         let Some(number) = self.index.object_number(pool, object) else {
+            answers.states[range].fill(PageState::Absent as u8);
             self.gets.add(0, pages, 0, 0);
             return;
         };
