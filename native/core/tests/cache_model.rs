@@ -1,5 +1,5 @@
-//! The whole cache beside a plain map: what was accepted is there, what vanishes was allowed to, and no copy elsewhere
-//! is lost or named twice.
+//! The whole cache beside a plain map: what was accepted is there, what vanishes was allowed to,
+//! and no copy elsewhere is lost or named twice.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,8 @@ impl Content {
     }
 }
 
-/// A handle of the few that there are: pages that lie densely, alone, and at the end of all indexes.
+/// A handle of the few that there are: pages that lie densely, alone, and at the end of all
+/// indexes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Handle {
     pool: u32,
@@ -212,7 +213,8 @@ struct Model {
     /// Foreign blobs by key (`index`); those of ephemeral pools may be gone.
     foreign: BTreeMap<Handle, (u64, Blob)>,
     tickets: Vec<Ticket>,
-    /// Copies that were accepted elsewhere and not named as displaced yet: key and generation -> where, blob.
+    /// Copies that were accepted elsewhere and not named as displaced yet: key and generation ->
+    /// where, blob.
     lent: BTreeMap<(u64, u64), (u64, Blob)>,
 }
 
@@ -283,7 +285,8 @@ impl Model {
         }
     }
 
-    /// A pool's id and whether there is one: some calls get one that there is not, or of the other sort.
+    /// A pool's id and whether there is one: some calls get one that there is not, or of the other
+    /// sort.
     fn pick(&self, pool: &Choice, foreign: bool) -> (u32, bool) {
         let id = pool.index(self.pools.len() + 1) as u32;
         let there = self
@@ -964,7 +967,8 @@ impl Model {
         self.check_foreign();
     }
 
-    /// At the end, all that is away comes home or stays away, every page is what was put, and nothing is left behind.
+    /// At the end, all that is away comes home or stays away, every page is what was put, and
+    /// nothing is left behind.
     fn end(mut self) {
         for ticket in std::mem::take(&mut self.tickets) {
             self.cache.cancel_spill(ticket.id, false).unwrap();
