@@ -133,7 +133,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """The parameters, as people read them; the same for all subjects that are to be compared."""
+        """The parameters, as people read them; equal for subjects that are to be compared."""
         return " ".join(f"{key}={value}" for key, value in self.parameters.items()) or "-"
 
     @property
