@@ -29,6 +29,7 @@ from zcache import (
     PAGE_SIZE,
     Buffer,
     CacheContract,
+    CacheFullError,
     CorruptPageError,
     GetFree,
     PageState,
@@ -135,15 +136,35 @@ class ClusterStore:
         """See ``PageStore``. Waits only when the pool is full and the spiller can make room."""
         self._check_open()
         view = check_payload(indexes, payload)
-        began = self._clock.now()
+        refusal: CacheFullError | None = None
+        if len(indexes) <= BATCH_PAGES_MAX and not len(self._room):
+            # The usual put: there is room, and it waits for nothing.
+            try:
+                self._cache.put_many(pool_id, object_id, indexes, view, keep_old=keep_old)
+            except CacheFullError as full:
+                refusal = full
+            finally:
+                self._flusher.drain()
+                due = self._spiller.poke()
+            if refusal is None:
+                if due:
+                    await asyncio.sleep(0)
+                return
+        began = self._clock.now()  # nothing was heard since the attempt above
         deadline = asyncio.get_running_loop().time() + self._config.put_wait_s
         for first, put in pending_puts(
             self._cache, pool_id, object_id, indexes, view, keep_old=keep_old
         ):
             if first:
                 await asyncio.sleep(0)
+            attempt = partial(self._try, put, began)
             try:
-                stored = await self._room.until(partial(self._try, put, began), deadline)
+                if refusal is None:
+                    stored = await self._room.until(attempt, deadline)
+                else:
+                    put.refused(refusal)
+                    self._put_refused(put, began, progress=True, first=True)
+                    stored = await self._room.until(attempt, deadline, tried=True)
             finally:
                 self._flusher.drain()  # a put gives up the old page's copy, and a refused one too
                 due = self._spiller.poke()
@@ -159,18 +180,22 @@ class ClusterStore:
                 await asyncio.sleep(0)
 
     def _try(self, put: PendingPut, began: float) -> bool:
-        """One attempt of a put. Raises StoreFullError when no room can be made.
+        """One attempt of a put. Raises StoreFullError when no room can be made."""
+        first, stored = put.refusal is None, put.stored
+        if put():
+            return True
+        self._put_refused(put, began, progress=first or put.stored > stored, first=first)
+        return False
+
+    def _put_refused(self, put: PendingPut, began: float, *, progress: bool, first: bool) -> None:
+        """A put found no room. Raises StoreFullError when none can be made.
 
         That no lender has room counts only from what lenders said since the put ``began``, and
         after the flushes that they are owed.
         """
-        first_attempt = put.refusal is None
-        stored = put.stored
-        if put():
-            return True
-        if first_attempt or put.stored > stored:
+        if progress:
             self._spiller.put_refused()
-        if first_attempt:
+        if first:
             self._counters.puts_waited += 1
         self._flusher.drain()
         self._peers.ask_for_room(ROOM_BYTES_MIN, since=began)
@@ -181,7 +206,6 @@ class ClusterStore:
         ):
             self._counters.puts_refused += 1
             raise StoreFullError(f"{put.refusal}; {self._spiller.why_not()}") from put.refusal
-        return False
 
     # -- get
     # -------------------------------------------------------------------------------------------
@@ -201,38 +225,51 @@ class ClusterStore:
         self._check_open()
         view = check_target(indexes, into)
         deadline = self._clock.now() + self._config.fetch_deadline_s
-        states = bytearray()
-        for first in range(0, len(indexes), BATCH_PAGES_MAX):
-            if first:
-                await asyncio.sleep(0)
-            states += await self._get_some(
-                PendingGet(
-                    cache=self._cache,
-                    pool_id=pool_id,
-                    object_id=object_id,
-                    indexes=indexes[first : first + BATCH_PAGES_MAX],
-                    into=view[first * PAGE_SIZE :],
-                    free=free,
-                    states=bytearray(),
-                    deadline=deadline,
-                )
-            )
+        if len(indexes) <= BATCH_PAGES_MAX:
+            states = await self._get_some(pool_id, object_id, indexes, view, free, deadline)
+        else:
+            parts = []
+            for first in range(0, len(indexes), BATCH_PAGES_MAX):
+                if first:
+                    await asyncio.sleep(0)
+                some, rest = indexes[first : first + BATCH_PAGES_MAX], view[first * PAGE_SIZE :]
+                parts.append(await self._get_some(pool_id, object_id, some, rest, free, deadline))
+            states = b"".join(parts)
         if free is not GetFree.NEVER:
             self._room.wake()
-        return bytes(states)
+        return states
 
-    async def _get_some(self, get: PendingGet) -> bytearray:
-        away = get.look()
-        self._counters.local_hits += get.states.count(PageState.PRESENT)
+    async def _get_some(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        into: memoryview,
+        free: GetFree,
+        deadline: float,
+    ) -> bytes:
+        states, away = self._cache.get_many(pool_id, object_id, indexes, into, free=free)
+        self._counters.local_hits += states.count(PageState.PRESENT)
         if len(away):
+            get = PendingGet(
+                cache=self._cache,
+                pool_id=pool_id,
+                object_id=object_id,
+                indexes=indexes,
+                into=into,
+                free=free,
+                states=bytearray(states),
+                deadline=deadline,
+            )
             try:
                 await self._fetcher.complete(get, away)
             finally:
                 self._spiller.poke()  # pages came home
-        if PageState.CORRUPT in get.states:
-            index = get.indexes[get.states.index(PageState.CORRUPT)]
-            raise CorruptPageError(f"page {index} of object {get.object_id:#x} fails its checksum")
-        return get.states
+            states = bytes(get.states)
+        if PageState.CORRUPT in states:
+            index = indexes[states.index(PageState.CORRUPT)]
+            raise CorruptPageError(f"page {index} of object {object_id:#x} fails its checksum")
+        return states
 
     # -- flush
     # -------------------------------------------------------------------------------------------

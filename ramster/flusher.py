@@ -127,6 +127,8 @@ class Flusher:
         """Queue every copy that the cache has given up; to be called after whatever may have done
         so.
         """
+        if not len(self._table):
+            return  # no page has ever left
         while len(displaced := self._cache.drain_displaced()):
             for row, where in enumerate(displaced.wheres):
                 place = self._table.place(place_of(where))

@@ -44,6 +44,11 @@ class PendingPut:
         self.refusal: CacheFullError | None = None
         """Why the last attempt ended early."""
 
+    def refused(self, refusal: CacheFullError) -> None:
+        """An attempt ended early; its stored pages count from where it began."""
+        self.stored += refusal.stored
+        self.refusal = refusal
+
     def __call__(self) -> bool:
         """Store what is left; False when there was no room for all. Raises as the cache does."""
         done = self.stored
@@ -56,8 +61,7 @@ class PendingPut:
                 keep_old=self._keep_old,
             )
         except CacheFullError as refusal:
-            self.stored = done + refusal.stored
-            self.refusal = refusal
+            self.refused(refusal)
             return False
         except PutRefusedError as refusal:
             refusal.stored += done
@@ -106,17 +110,19 @@ class RoomQueue:
     def __len__(self) -> int:
         return len(self._turns)
 
-    async def until(self, attempt: Callable[[], bool], deadline: float) -> bool:
+    async def until(
+        self, attempt: Callable[[], bool], deadline: float, *, tried: bool = False
+    ) -> bool:
         """Make the attempt, in turn, until it answers True or the deadline (loop time) has passed.
 
-        Returns the last answer. Raises what the attempt raises, and StoreClosedError after
-        ``close``.
+        ``tried``: it was made a moment ago, in vain, while nobody waited. Returns the last answer.
+        Raises what the attempt raises, and StoreClosedError after ``close``.
         """
         if self._closed:
             raise StoreClosedError("the store is closed")
         loop = asyncio.get_running_loop()
         late = deadline <= loop.time()
-        if (late or not self._turns) and attempt():
+        if not tried and (late or not self._turns) and attempt():
             return True
         if late:
             return False

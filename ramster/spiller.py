@@ -126,8 +126,11 @@ class Spiller:
 
         True when the spiller waits for its turn on the event loop.
         """
-        if not self._wake.is_set() and self._needed():
+        cache = self._cache
+        # As ``_needed``, written out: every put passes here.
+        if cache.excess_bytes(cache.config.high_watermark) > 0 or self._writers_wait():
             self._wake.set()
+            return True
         return self._wake.is_set()
 
     def put_refused(self) -> None:

@@ -24,6 +24,7 @@ from zcache import (
     BadHandleError,
     Buffer,
     CacheContract,
+    CacheFullError,
     ConfigError,
     CorruptPageError,
     GetFree,
@@ -200,13 +201,23 @@ class LocalStore:
         """See ``PageStore``."""
         self._check_open()
         view = check_payload(indexes, payload)
+        refusal: CacheFullError | None = None
+        if len(indexes) <= BATCH_PAGES_MAX and not len(self._room):
+            # The usual put: there is room, and it waits for nothing.
+            try:
+                self._cache.put_many(pool_id, object_id, indexes, view, keep_old=keep_old)
+                return
+            except CacheFullError as full:
+                refusal = full
         deadline = asyncio.get_running_loop().time() + self._put_wait_s
         for first, put in pending_puts(
             self._cache, pool_id, object_id, indexes, view, keep_old=keep_old
         ):
             if first:
                 await asyncio.sleep(0)
-            if not await self._room.until(put, deadline):
+            if refusal is not None:
+                put.refused(refusal)
+            if not await self._room.until(put, deadline, tried=refusal is not None):
                 raise StoreFullError(
                     f"no room for {len(indexes) - first - put.stored} of {len(indexes)} pages: "
                     f"{put.refusal}"

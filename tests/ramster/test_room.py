@@ -50,6 +50,21 @@ def test_without_time_to_wait_the_answer_is_no() -> None:
     run(main())
 
 
+def test_an_attempt_made_a_moment_ago_is_not_made_again_until_there_may_be_room() -> None:
+    async def main() -> None:
+        gate, queue = Gate(), RoomQueue()
+        gate.room = 1
+        assert not await queue.until(lambda: gate.attempt("a"), in_s(0), tried=True)
+        waiting = asyncio.create_task(queue.until(lambda: gate.attempt("b"), in_s(10), tried=True))
+        await asyncio.sleep(1)
+        assert gate.stored == []
+        queue.wake()
+        assert await waiting
+        assert gate.stored == ["b"]
+
+    run(main())
+
+
 def test_waiters_are_served_first_come_first_served_and_newcomers_queue_behind_them() -> None:
     async def main() -> None:
         gate, queue = Gate(), RoomQueue()

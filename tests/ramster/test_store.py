@@ -214,3 +214,18 @@ def test_a_closed_store_refuses_everything() -> None:
             store.create_pool(PoolKind.PERSISTENT)
 
     run(main())
+
+
+def test_a_put_without_room_or_time_is_tried_once_and_says_how_far_it_came() -> None:
+    async def main() -> None:
+        store = make_store(frames=8)
+        pool = store.create_pool(PoolKind.PERSISTENT)
+        payload = b"".join(incompressible(i) for i in range(12))
+        with pytest.raises(StoreFullError, match="no room for 4 of 12 pages"):
+            await store.put_many(pool, 1, range(12), payload)
+        assert store.cache.stats().puts_refused_full == 1
+        into = bytearray(len(payload))
+        assert await store.get_many(pool, 1, range(12), into) == b"\1" * 8 + b"\0" * 4
+        assert into[: 8 * PAGE_SIZE] == payload[: 8 * PAGE_SIZE]
+
+    run(main())
