@@ -4,3 +4,5 @@ Configurations (``configurations.py``) name cases; a case is a workload with par
 subject; each case is measured in a process of its own, round by round; results are compared and
 shown.
 """
+
+__all__: list[str] = []
