@@ -12,7 +12,6 @@ that are handed in.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from random import Random
@@ -25,6 +24,7 @@ from ramster.counters import ClusterCounters
 from ramster.deliveries import Deliveries
 from ramster.drain import DrainReport, Guests
 from ramster.errors import ConfigurationError
+from ramster.event_log import EventLog
 from ramster.fetch_calls import FetchCalls
 from ramster.fetcher import Fetcher
 from ramster.flusher import Flusher
@@ -45,12 +45,12 @@ from ramster.snapshot import (
 from ramster.spiller import Spiller
 from ramster.tasks import SupervisedTasks
 from ramster.transport import PeerHandler, Transport
-from ramster.writeback import Writeback
+from ramster.writeback import Writeback, WritebackCounters
 from zcache import CacheContract, PoolKind, position_of
 
 __all__ = ["Cluster", "ClusterConfig", "ClusterSnapshot"]
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 SWEEP_INTERVAL_MAX_S = 10.0
 """Longest pause between two looks at leases and lender numbers; an eighth of a lease if shorter."""
@@ -257,7 +257,7 @@ class Cluster:
         """Act on membership's events; called with none when only the room somewhere changed."""
         for event in events:
             if isinstance(event, StateChanged):
-                self._log(event)
+                self._tell(event)
                 if event.after is PeerState.DEAD:
                     self.counters.peers_died += 1
             elif isinstance(event, LenderUp):
@@ -268,18 +268,66 @@ class Cluster:
         self._spiller.poke()
         self._room.wake()
 
-    def _log(self, event: StateChanged) -> None:
-        level = logging.INFO
-        if event.after in (PeerState.DEAD, PeerState.REFUSED):
-            level = logging.WARNING
-        log.log(
-            level,
-            "peer %s: %s -> %s (%s)",
-            event.address,
-            event.before.value,
-            event.after.value,
-            event.reason,
-        )
+    def _tell(self, event: StateChanged) -> None:
+        peer = self._membership.peer(event.address)
+        node = None if peer.lender is None else peer.lender.node
+        if event.after is PeerState.ALIVE:
+            log.info(
+                "peer_alive",
+                "peer {peer} alive at {address} ({before} before)",
+                subject=event.address,
+                peer=node,
+                address=event.address,
+                before=event.before.value,
+                room_bytes=peer.room_bytes,
+            )
+        elif event.after is PeerState.SUSPECT:
+            log.info(
+                "peer_suspect",
+                "peer {peer} at {address} suspect: {reason}",
+                subject=event.address,
+                peer=node,
+                address=event.address,
+                before=event.before.value,
+                reason=event.reason,
+            )
+        elif event.after is PeerState.SELF:
+            log.info(
+                "peer_is_self",
+                "peer {address} is this node itself",
+                subject=event.address,
+                address=event.address,
+            )
+        else:
+            self._tell_useless(event, peer.lender)
+
+    def _tell_useless(self, event: StateChanged, lender: Lender | None) -> None:
+        """A peer is dead or refuses this node; its pages are out of reach for now."""
+        away = {} if lender is None else self._cache.stats().away_by_where
+        pages = 0 if lender is None else self._pages_at(lender, away)
+        node = None if lender is None else lender.node
+        if event.after is PeerState.DEAD:
+            log.warning(
+                "peer_dead",
+                "peer {peer} at {address} dead: {reason}; {pages} pages there are out of reach",
+                subject=event.address,
+                peer=node,
+                address=event.address,
+                before=event.before.value,
+                reason=event.reason,
+                pages=pages,
+            )
+        else:
+            log.warning(
+                "peer_refused",
+                "peer {peer} at {address} cannot be used: {reason}",
+                subject=event.address,
+                peer=node,
+                address=event.address,
+                before=event.before.value,
+                reason=event.reason,
+                pages=pages,
+            )
 
     def _lender_gone(self, event: LenderGone) -> None:
         """Its pages exist no more: ephemeral ones become misses, persistent ones loss errors."""
@@ -297,14 +345,36 @@ class Cluster:
             else:
                 lost += sum(away.get(number, (0, 0)))
         self.counters.ephemeral_lost += dropped
-        log.log(
-            logging.WARNING if lost or left else logging.INFO,
-            "%s: %d persistent pages lost, %d have another copy, %d ephemeral ones dropped",
-            event.reason,
-            lost,
-            left,
-            dropped,
-        )
+        if lost:
+            log.error(
+                "pages_lost",
+                "{reason}: {lost} persistent pages lost, {left} have another copy",
+                subject=event.lender.node,
+                peer=event.lender.node,
+                reason=event.reason,
+                lost=lost,
+                left=left,
+                dropped=dropped,
+            )
+        elif left:
+            log.warning(
+                "copies_lost",
+                "{reason}: {left} persistent pages have lost a copy and have another",
+                subject=event.lender.node,
+                peer=event.lender.node,
+                reason=event.reason,
+                left=left,
+                dropped=dropped,
+            )
+        else:
+            log.info(
+                "lender_gone",
+                "{reason}: no persistent page was there, {dropped} ephemeral ones are dropped",
+                subject=event.lender.node,
+                peer=event.lender.node,
+                reason=event.reason,
+                dropped=dropped,
+            )
 
     async def _sweep(self) -> None:
         """End leases of silent owners and forget lender numbers that nothing carries, for ever."""
@@ -376,6 +446,11 @@ class Cluster:
             readahead_bytes=self._fetcher.buffer.bytes_held,
             counters=replace(self.counters, readahead_wasted=self._fetcher.buffer.wasted),
         )
+
+    @property
+    def writeback_counters(self) -> WritebackCounters | None:
+        """Those of the write-back file, if there is one."""
+        return None if self._writeback is None else self._writeback.counters
 
     def _writeback_snapshot(self) -> WritebackSnapshot | None:
         file = self._writeback

@@ -101,6 +101,12 @@ class NodeConfig:
         factory=default_name,
         default_text="the host's name",
     )
+    log_format: str = _row(
+        settings.choice("text", "json"),
+        _NODE,
+        "how a line of the log is written: for people, or one JSON object",
+        default="text",
+    )
     log_level: str = _row(
         settings.choice("debug", "info", "warning", "error"),
         _NODE,

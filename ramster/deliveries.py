@@ -14,7 +14,6 @@ to be gone counts as not taken as well.
 from __future__ import annotations
 
 import asyncio
-import logging
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import compress
@@ -29,6 +28,7 @@ from ramster.errors import (
     PeerUnreachableError,
     UnknownLeaseError,
 )
+from ramster.event_log import EventLog
 from ramster.flusher import Flusher
 from ramster.lenders import Lender, LenderTable
 from ramster.membership import Membership
@@ -40,7 +40,7 @@ from zcache import AdoptStatus, PackedBlobs, PoolKind
 
 __all__ = ["Deliveries"]
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 _ACCEPTED = bytes(1 if status == AdoptStatus.STORED else 0 for status in range(256))
 
@@ -117,7 +117,13 @@ class Deliveries:
         except PeerUnreachableError:
             self._counters.spills_unreachable += 1
         except PeerError as error:
-            log.warning("spill to %s: %s", lender.node, error)
+            log.warning(
+                "spill_refused",
+                "spill to {peer}: {reason}",
+                subject=lender.node,
+                peer=lender.node,
+                reason=error,
+            )
             self._counters.spills_bad_answer += 1
             self._membership.on_room(lender, 0)
         finally:

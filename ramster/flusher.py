@@ -19,7 +19,6 @@ one lender can be owed is bounded by what it holds.
 from __future__ import annotations
 
 import asyncio
-import logging
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from random import Random
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
 from ramster.errors import BadMessageError, PeerError, UnknownLeaseError
+from ramster.event_log import EventLog
 from ramster.lenders import Lender, LenderTable
 from ramster.peers import Peers
 from ramster.tasks import SupervisedTasks
@@ -37,7 +37,7 @@ from zcache import CacheContract, PoolKind, place_of
 
 __all__ = ["Flusher"]
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 
 LINGER_S = 0.01
@@ -204,7 +204,13 @@ class Flusher:
                     self.drop(lender)  # no task of a lender outlives its queue
                 except BadMessageError as error:
                     # It will not take it the next time either; its copies end with the lease.
-                    log.error("%s refuses a flush as broken: %s", lender.node, error)
+                    log.error(
+                        "flush_refused",
+                        "{peer} refuses a flush as broken: {reason}",
+                        subject=lender.node,
+                        peer=lender.node,
+                        reason=error,
+                    )
                     self._counters.flush_failures += 1
                     self._finish(queue, segment, delivered=False)
                 except PeerError:

@@ -8,7 +8,6 @@ before. Does not cover: what is said to owners (``foreign.py``), what a lease me
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,13 +19,14 @@ from ramster.clock import Clock
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
 from ramster.errors import PeerRefusedError, UnknownLeaseError
+from ramster.event_log import EventLog
 from ramster.limits import SPILL_WINDOW
 from ramster.removal import SLICE_PAGES
 from zcache import CacheContract, PoolKind, PoolTableFullError
 
 __all__ = ["BatchWindow", "Lease", "Leases", "OwnerHeld"]
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 SUPERSEDED_MAX = 1024
 """Former lives of owners that are remembered."""
@@ -127,7 +127,12 @@ class Leases:
                 raise PeerRefusedError(
                     f"node name {owner!r} offered: a node that started later uses it"
                 )
-            log.info("%s restarted: its former pages are freed", owner)
+            log.info(
+                "lease_superseded",
+                "{owner} restarted: its former pages are freed",
+                subject=owner,
+                owner=owner,
+            )
             self._counters.leases_superseded += 1
             self._superseded[owner, lease.incarnation] = None
             if len(self._superseded) > SUPERSEDED_MAX:
@@ -150,6 +155,7 @@ class Leases:
         lease = Lease(number, owner, incarnation, pools, self._clock.now())
         self._leases[number] = self._by_owner[owner] = lease
         self._counters.leases_opened += 1
+        log.info("lease_opened", "{owner} may keep pages here", subject=owner, owner=owner)
         return lease
 
     def renew(self, number: int, incarnation: int | None = None) -> Lease:
@@ -167,7 +173,12 @@ class Leases:
 
     def leave(self, lease: Lease) -> None:
         """End a lease because its owner says that it stops."""
-        log.info("%s leaves: its pages are freed", lease.owner)
+        log.info(
+            "lease_left",
+            "{owner} leaves: its pages are freed",
+            subject=lease.owner,
+            owner=lease.owner,
+        )
         self._counters.leases_left += 1
         self.end(lease)
 
@@ -183,8 +194,12 @@ class Leases:
             lease for lease in self._leases.values() if now - lease.heard_at >= self._config.lease_s
         ]
         for lease in ended:
-            log.info(
-                "%s was silent for %g s: its pages are freed", lease.owner, now - lease.heard_at
+            log.warning(
+                "lease_expired",
+                "{owner} was silent for {silent_s:.1f} s: its pages are freed",
+                subject=lease.owner,
+                owner=lease.owner,
+                silent_s=now - lease.heard_at,
             )
             self._counters.leases_expired += 1
             self.end(lease)
@@ -195,7 +210,11 @@ class Leases:
         self._swept_at = now
         if late_s <= interval_s + PAUSE_SLACK_S:
             return
-        log.warning("this node stood still for about %.1f s: leases last as much longer", late_s)
+        log.warning(
+            "stood_still",
+            "this node stood still for about {late_s:.1f} s: leases last as much longer",
+            late_s=late_s,
+        )
         for lease in self._leases.values():
             lease.heard_at = min(now, lease.heard_at + late_s)
 

@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ramster.chronicle import Chronicle, Counts, counts_of
 from ramster.clock import LoopClock
 from ramster.config import Mode, NodeConfig
 from ramster.errors import StoreClosedError
@@ -108,6 +109,8 @@ class Node:
             await self._start_block_devices(parts)
             upkeep = Upkeep(self._cache, LoopClock(), self.config.compact_interval)
             self._tasks.spawn(upkeep.run(), "upkeep")
+            chronicle = Chronicle(self._counts, LoopClock())
+            self._tasks.spawn(chronicle.run(), "chronicle")
             parts.push_async_callback(self._tasks.stop)
             self._parts = parts.pop_all()
         self._state = "serving"
@@ -226,6 +229,13 @@ class Node:
         server = PeerServer(cluster.handler, cluster.store)
         self.endpoints["peers"] = await server.start(str(self.config.listen))
         parts.push_async_callback(server.stop, _RPC_GRACE_S)
+
+    def _counts(self) -> Counts:
+        """What the log tells of by its rises."""
+        if self._cluster is not None:
+            return counts_of(self._cluster.counters, self._cluster.writeback_counters)
+        assert self._cache is not None
+        return Counts(puts_refused=self._cache.stats().puts_refused_full)
 
     async def _start_block_devices(self, parts: AsyncExitStack) -> None:
         if not self.config.nbd:

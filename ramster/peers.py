@@ -22,6 +22,7 @@ from ramster.errors import (
     PeerUnreachableError,
     UnknownLeaseError,
 )
+from ramster.event_log import EventLog
 from ramster.lenders import Lender
 from ramster.membership import Membership
 from ramster.peer_state import Event, PeerState, StepKind
@@ -39,6 +40,11 @@ from ramster.transport import (
 __all__ = ["Peers"]
 
 Reply = TypeVar("Reply")
+
+log = EventLog(__name__)
+
+SLOW_CALL_S = 1.0
+"""A spill, fetch or flush that took so long and was answered after all is worth a line."""
 
 STALL_S = 1.0
 """A watch that wakes so much later than it was to says that this node stood still."""
@@ -129,6 +135,15 @@ class Peers:
             )
             raise
         self._announce(None, self._membership.on_word(lender, sent_at=sent_at))
+        took_s = self._clock.now() - sent_at
+        if took_s >= SLOW_CALL_S:
+            log.warning(
+                "slow_call",
+                "peer {peer} took {took_s:.1f} s to answer",
+                subject=lender.node,
+                peer=lender.node,
+                took_s=took_s,
+            )
         return reply
 
     def _announce(self, address: str | None, events: list[Event]) -> None:

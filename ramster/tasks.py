@@ -7,13 +7,14 @@ cover: what to do about a failure (``node.py`` stops with its reason).
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from ramster.event_log import EventLog
+
 __all__ = ["SupervisedTasks", "together"]
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, None]]) -> None:
@@ -48,7 +49,7 @@ class SupervisedTasks:
             return
         error = task.exception()
         if error is not None:
-            log.critical("task %s failed", task.get_name(), exc_info=error)
+            log.critical("task_failed", "task {task} failed", cause=error, task=task.get_name())
             if self.failure is None:
                 self.failure = error
                 self._failed.set()

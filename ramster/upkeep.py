@@ -6,9 +6,8 @@ Covers: when to compact and how much in one go. Does not cover: how (``zcache``)
 
 from __future__ import annotations
 
-import logging
-
 from ramster.clock import Clock
+from ramster.event_log import EventLog
 from zcache import PAGE_SIZE, CacheContract
 
 __all__ = ["COMPACT_SLICE_FRAMES", "Upkeep"]
@@ -19,7 +18,7 @@ COMPACT_SLICE_FRAMES = 8
 _FREE_SHARE_MIN = 0.05
 """Compaction starts when the frames hold this share of bytes that no blob uses."""
 
-_log = logging.getLogger(__name__)
+_log = EventLog(__name__)
 
 
 class Upkeep:
@@ -57,5 +56,5 @@ class Upkeep:
         self._settled_at = -1 if freed else stats.frames_used
         self._in_round = freed > 0
         if freed:
-            _log.debug("compaction gave back %d frames", freed)
+            _log.debug("compacted", "compaction gave back {frames} frames", frames=freed)
         return freed

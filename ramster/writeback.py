@@ -12,7 +12,6 @@ freed or cancelled what meanwhile.
 from __future__ import annotations
 
 import asyncio
-import logging
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from typing import Final, NamedTuple
 from ramster.clock import Clock
 from ramster.disk import Disk
 from ramster.errors import SlotNotInUseError
+from ramster.event_log import EventLog
 from ramster.slot_table import POSITION_BYTES, SlotTable
 from zcache import PackedBlobs
 
@@ -42,9 +42,7 @@ _PAUSE_MAX_S: Final = 30.0
 _FULL_S: Final = 1.0
 """How long ``has_room`` minds the length of what found no slot."""
 
-_LOG_EVERY_S: Final = 10.0
-
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 
 @dataclass(slots=True)
@@ -102,8 +100,6 @@ class Writeback:
         self._no_slot_for = 0
         self._no_slot_until = 0.0
         """Most of a batch found no slot, blobs of this length too; and how long to mind that."""
-        self._log_at = float("-inf")
-        self._not_logged = 0
 
     @property
     def limit_bytes(self) -> int:
@@ -221,7 +217,12 @@ class Writeback:
             if self._closed:
                 return False
             self.counters.write_errors += 1
-            self._log(f"{len(write.rows)} pages not written", error)
+            log.warning(
+                "write_failed",
+                "write-back file: {pages} pages not written: {reason}",
+                pages=len(write.rows),
+                reason=error.strerror or error,
+            )
             if self._clock.now() >= self.retry_at:  # not yet paused for what failed beside it
                 self.retry_at = self._clock.now() + self._pause_s
                 self._pause_s = min(2 * self._pause_s, _PAUSE_MAX_S)
@@ -286,7 +287,12 @@ class Writeback:
         except OSError as error:
             if not self._closed:
                 self.counters.read_errors += 1
-                self._log(f"{len(rows)} pages not read", error)
+                log.warning(
+                    "read_failed",
+                    "write-back file: {pages} pages not read: {reason}",
+                    pages=len(rows),
+                    reason=error.strerror or error,
+                )
             return
         for row, start in zip(rows, starts, strict=True):
             answer[row] = data[start : start + lengths[row]]
@@ -335,13 +341,3 @@ class Writeback:
         await asyncio.gather(closing, *self._writing, return_exceptions=True)
         if not closing.cancelled():
             closing.result()
-
-    def _log(self, what: str, error: OSError) -> None:
-        now = self._clock.now()
-        if now < self._log_at:
-            self._not_logged += 1
-            return
-        more = f" ({self._not_logged} more errors before this one)" if self._not_logged else ""
-        log.warning("write-back file: %s: %s%s", what, error.strerror or error, more)
-        self._log_at = now + _LOG_EVERY_S
-        self._not_logged = 0

@@ -24,12 +24,12 @@ it ends without one.
 from __future__ import annotations
 
 import asyncio
-import logging
 import select
 import socket
 from collections import deque
 from typing import Final, Protocol
 
+from ramster.event_log import EventLog
 from ramster.nbd.budget import FlightBudget
 from ramster.nbd.counters import ConnectionFigures, Traffic
 from ramster.nbd.device import BlockDevice
@@ -58,7 +58,7 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT"
 _HEADER_BYTES: Final = REQUEST.size
 _SHUTDOWN: Final = Refusal(NbdError.ESHUTDOWN, "the server is stopping")
 
-_log = logging.getLogger(__name__)
+_log = EventLog(__name__)
 
 
 class ConnectionHost(Protocol):
@@ -173,7 +173,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport
         self.peer = _name_of(transport)
         if not self._host.admit(self):
-            _log.warning("client %s: refused, too many connections", self.peer)
+            _log.warning(
+                "client_refused",
+                "client {client}: refused, too many connections",
+                subject=_host_of(self.peer),
+                client=self.peer,
+            )
             transport.abort()
             return
         transport.set_write_buffer_limits(high=0)
@@ -207,7 +212,13 @@ class Connection(asyncio.BufferedProtocol):
                 self._read_requests(self._responder)
         except ProtocolError as error:
             self._host.count_protocol_error()
-            _log.warning("client %s broke the protocol: %s", self.peer, error)
+            _log.warning(
+                "client_broke_protocol",
+                "client {client} broke the protocol: {reason}",
+                subject=_host_of(self.peer),
+                client=self.peer,
+                reason=error,
+            )
             self._drop_queue()
             if self._transport is not None:
                 self._transport.abort()
@@ -230,7 +241,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed; requests under way end in their own time."""
-        _log.debug("client %s: connection closed (%s)", self.peer, exc or "in order")
+        _log.debug(
+            "client_closed",
+            "client {client}: connection closed ({reason})",
+            subject=_host_of(self.peer),
+            client=self.peer,
+            reason=exc or "in order",
+        )
         self._lost = True
         if self._deadline is not None:
             self._deadline.cancel()
@@ -279,10 +296,21 @@ class Connection(asyncio.BufferedProtocol):
         leftover = handshake.leftover
         self._received[: len(leftover)] = leftover
         self._end = len(leftover)
-        _log.debug("client %s: uses export %r", self.peer, self.export.name)
+        _log.debug(
+            "client_ready",
+            "client {client}: uses export {export}",
+            subject=_host_of(self.peer),
+            client=self.peer,
+            export=self.export.name,
+        )
 
     def _handshake_timed_out(self) -> None:
-        _log.warning("client %s: no handshake in time", self.peer)
+        _log.warning(
+            "client_handshake_late",
+            "client {client}: no handshake in time",
+            subject=_host_of(self.peer),
+            client=self.peer,
+        )
         self._host.count_timeout()
         if self._transport is not None:
             self._transport.abort()
@@ -301,7 +329,7 @@ class Connection(asyncio.BufferedProtocol):
                 break  # a payload that is being received has its place already
             magic, flags, command, cookie, offset, length = REQUEST.unpack_from(view, self._start)
             if magic != REQUEST_MAGIC:
-                raise ProtocolError(f"request magic {magic:#x}")
+                raise ProtocolError("no request where one should begin")
             if command == Command.DISC:
                 self._start += _HEADER_BYTES
                 self._last_request_read = True
@@ -395,7 +423,12 @@ class Connection(asyncio.BufferedProtocol):
         if not self._share.waiting or self._transport is None:
             return
         if _hung_up(self._transport):
-            _log.debug("client %s: gone while a request waited for its turn", self.peer)
+            _log.debug(
+                "client_gone",
+                "client {client}: gone while a request waited for its turn",
+                subject=_host_of(self.peer),
+                client=self.peer,
+            )
             self._transport.abort()
         else:
             self._await_share()
@@ -483,7 +516,13 @@ class Connection(asyncio.BufferedProtocol):
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         if not worker.cancelled() and worker.exception() is not None:
-            _log.error("client %s: a worker died", self.peer, exc_info=worker.exception())
+            _log.error(
+                "client_worker_died",
+                "client {client}: a worker died",
+                subject=_host_of(self.peer),
+                cause=worker.exception(),
+                client=self.peer,
+            )
             if self._transport is not None:
                 self._transport.abort()
         self._settle()
@@ -529,6 +568,11 @@ def _name_of(transport: asyncio.Transport) -> str:
         host, port = peer[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return "unix"
+
+
+def _host_of(name: str) -> str:
+    """A client's name without its port: what the log's rate limit goes by."""
+    return name.rpartition(":")[0] or name
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:

@@ -6,10 +6,10 @@ cover: sockets and the number of requests under way (``connection.py``), pages (
 
 from __future__ import annotations
 
-import logging
 from typing import Final, NamedTuple
 
 from ramster.errors import PageLostError, StoreClosedError, StoreFullError
+from ramster.event_log import EventLog
 from ramster.nbd.counters import Traffic
 from ramster.nbd.device import FETCH_SLICE_PAGES, BlockDevice
 from ramster.nbd.protocol import (
@@ -31,7 +31,7 @@ from zcache import PAGE_SIZE, Buffer, CacheFullError, CorruptPageError, PoorComp
 
 __all__ = ["Refusal", "Request", "Responder", "buffer_bytes"]
 
-_log = logging.getLogger(__name__)
+_log = EventLog(__name__)
 
 _READ: Final = int(Command.READ)
 _WRITE: Final = int(Command.WRITE)
@@ -95,7 +95,7 @@ def _refusal_of(error: Exception) -> Refusal:
             return Refusal(NbdError.EIO, str(error))
         case StoreClosedError():
             return Refusal(NbdError.ESHUTDOWN, str(error))
-    _log.error("a request failed for an unexpected reason", exc_info=error)
+    _log.error("request_failed", "a request failed for an unexpected reason", cause=error)
     return Refusal(NbdError.EIO, "internal error; the server's log says more")
 
 

@@ -10,7 +10,6 @@ that sends faster than it is served is slowed down by HTTP/2's flow control, not
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from grpc import aio
 
 from ramster.addresses import ABSENT_FAMILY, PEER_PORT, Address, parse_address
 from ramster.errors import BadMessageError, ConfigurationError, ListenError
+from ramster.event_log import EventLog
 from ramster.rpc import convert, methods
 from ramster.rpc.options import ConnectionSettings
 from ramster.rpc.status import HANDLER_ERRORS, failure_of
@@ -36,7 +36,7 @@ M = TypeVar("M", bound=Message)
 P = ParamSpec("P")
 Context = aio.ServicerContext[bytes, bytes]
 
-_log = logging.getLogger(__name__)
+_log = EventLog(__name__)
 
 
 @dataclass(slots=True)
@@ -204,10 +204,20 @@ class PeerServer:
         """What the peer is told; a bug of this node is logged with its trace."""
         if isinstance(error, BadMessageError):
             self.stats.bad_messages += 1
-            _log.debug("bad message from %s: %s", context.peer(), error)
+            _log.debug(
+                "bad_message",
+                "bad message from {client}: {reason}",
+                client=context.peer(),
+                reason=error,
+            )
         elif not isinstance(error, HANDLER_ERRORS):
             self.stats.failures_inside += 1
-            _log.error("a call from %s failed here", context.peer(), exc_info=error)
+            _log.error(
+                "peer_call_failed",
+                "a call of {client} failed here",
+                cause=error,
+                client=context.peer(),
+            )
         return failure_of(error)
 
 

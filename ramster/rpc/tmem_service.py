@@ -6,7 +6,6 @@ Covers: checks of what programs send, statuses of what fails. Does not cover: po
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from ramster.errors import (
     StoreClosedError,
     StoreFullError,
 )
+from ramster.event_log import EventLog
 from ramster.rpc.convert import parse
 from ramster.rpc.methods import method_path
 from ramster.rpc.tmem_pools import PoolExistsError, ProgramPools
@@ -82,7 +82,7 @@ _STATUSES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 M = TypeVar("M", bound=Message)
 Context = aio.ServicerContext[bytes, bytes]
 
-_log = logging.getLogger(__name__)
+_log = EventLog(__name__)
 
 
 def tmem_path(method: str) -> str:
@@ -218,7 +218,12 @@ def _unary(
             code = next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
             text = str(error)
             if code is None:
-                _log.error("a call from %s failed here", context.peer(), exc_info=error)
+                _log.error(
+                    "tmem_call_failed",
+                    "a call of {client} failed here",
+                    cause=error,
+                    client=context.peer(),
+                )
                 code, text = grpc.StatusCode.INTERNAL, f"failed inside with {type(error).__name__}"
         await context.abort(code, text)
         raise AssertionError("abort() returned")

@@ -14,10 +14,12 @@ ROOT = Path(__file__).parents[2]
 
 CLUSTER = {
     "blobs",
+    "chronicle",
     "cluster",
     "cluster_config",
     "cluster_store",
     "counters",
+    "event_log",
     "fetcher",
     "flusher",
     "foreign",

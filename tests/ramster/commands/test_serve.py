@@ -26,7 +26,7 @@ def test_it_serves_until_a_signal_and_exits_with_0(number: signal.Signals) -> No
             assert answer.status == 200
         serving.signal(number)
         assert serving.wait() == 0
-        assert serving.lines[-1].endswith("stopped\n")
+        assert serving.lines[-1].endswith(": stopped [stopped]\n")
 
 
 HIDE_NATIVE = "import sys; sys.modules['zcache._native'] = None"
@@ -55,7 +55,7 @@ def test_it_serves_with_the_backend_that_was_asked_for_and_says_so_everywhere(ba
         serving.signal(signal.SIGTERM)
         assert serving.wait() == 0
     (said,) = [line for line in serving.lines if "backend" in line]
-    assert said.endswith(f"INFO ramster.commands.serve: zcache backend: {backend}\n")
+    assert f"INFO ramster.commands.serve: zcache backend: {backend} [backend " in said
 
 
 HANGING_STOP = """
