@@ -27,6 +27,7 @@ COMMANDS = {
     "drain": "have the node on this machine hand over the pages of others, and stop",
     "config": "print the effective configuration as a file, with the source of each value",
     "info": "print what this installation can do",
+    "bench": "run benchmarks, compare and show their results",
     "demo": "start three nodes on this machine, fill the first one, read all back and compare",
 }
 

@@ -3,6 +3,7 @@
 RamsterError
 ├── ConfigurationError       a flag, key or variable that is unknown or out of range (exit code 2)
 ├── MissingExtraError        a feature whose extra is not installed
+├── BenchError               a benchmark or result that is not there or cannot be used (exit code 2)
 ├── ListenError              an address cannot be listened on (also an OSError)
 ├── StoreError
 │   ├── StoreFullError       no room here, and none was made within the deadline
@@ -25,6 +26,7 @@ import reprlib
 
 __all__ = [
     "BadMessageError",
+    "BenchError",
     "ConfigurationError",
     "ListenError",
     "MissingExtraError",
@@ -74,6 +76,11 @@ class ConfigurationError(RamsterError, ValueError):
 
 class MissingExtraError(RamsterError):
     """A feature needs an extra that is not installed; the text says how to install it."""
+
+
+class BenchError(RamsterError):
+    """A benchmark, a variant or a result does not exist or cannot be used; the text says which, and
+    what is accepted."""
 
 
 class ListenError(RamsterError, OSError):

@@ -6,11 +6,14 @@ not cover: what they do.
 
 from __future__ import annotations
 
+from ramster.bench import quick
 from ramster.bench.model import Configuration, Workload
 
 __all__ = ["CONFIGURATIONS", "WORKLOADS"]
 
-_MODULES: tuple[tuple[tuple[Workload, ...], tuple[Configuration, ...]], ...] = ()
+_MODULES: tuple[tuple[tuple[Workload, ...], tuple[Configuration, ...]], ...] = (
+    (quick.WORKLOADS, quick.CONFIGURATIONS),
+)
 """A row a module: its workloads and its configurations."""
 
 WORKLOADS = {workload.name: workload for workloads, _ in _MODULES for workload in workloads}

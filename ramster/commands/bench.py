@@ -1,0 +1,224 @@
+"""``ramster bench``: flags and output of list, run, compare and report.
+
+Covers: words to calls, calls to exit codes. Does not cover: what is measured, compared and drawn
+(``ramster/bench/``).
+
+Exit codes: 0 done; 1 a measurement failed, or a figure is worse than it may be; 2 a wrong flag,
+name or file; 130 interrupted, what was measured is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+from ramster.bench.configurations import CONFIGURATIONS
+from ramster.bench.model import Configuration
+from ramster.bench.plan import choose, narrow
+from ramster.bench.progress import Progress
+from ramster.bench.results import Result, result_path
+from ramster.bench.runner import Run
+from ramster.bench.variants import NAME, Variant, parse_variants
+from ramster.errors import BenchError
+
+__all__ = ["add_flags", "run"]
+
+_OUT = "bench-results"
+_LIMIT_S = 600.0
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """A parser for each of the four words."""
+    words = parser.add_subparsers(dest="word", required=True, metavar="list|run|compare|report")
+    _add_list(words.add_parser("list", help="show the configurations, or the cases of some"))
+    _add_run(words.add_parser("run", help="measure configurations and keep the result"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the word says."""
+    calls: dict[str, Callable[[argparse.Namespace], int]] = {"list": _list, "run": _run}
+    try:
+        return calls[arguments.word](arguments)
+    except BenchError as error:
+        print(f"ramster bench {arguments.word}: {error}", file=sys.stderr)
+        return 2
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("configurations", metavar="CONFIG", nargs="*", help="name or pattern")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    named = arguments.configurations
+    chosen = choose(named or ["all"], CONFIGURATIONS)
+    if arguments.json:
+        print(json.dumps([_as_json(one) for one in chosen], indent=2))
+        return 0
+    if not named:
+        width = max(len(one.name) for one in chosen)
+        for one in chosen:
+            print(f"{one.name:{width}}  {one.summary}")
+        return 0
+    print("\n\n".join(_describe(one) for one in chosen))
+    return 0
+
+
+def _as_json(one: Configuration) -> dict[str, object]:
+    cases = [
+        {"workload": c.workload, "subject": c.subject, "parameters": dict(c.parameters)}
+        for c in one.cases
+    ]
+    return {
+        "name": one.name,
+        "summary": one.summary,
+        "text": one.text,
+        "rounds": one.rounds,
+        "scale": one.scale,
+        "cases": cases,
+    }
+
+
+def _describe(one: Configuration) -> str:
+    """A configuration with its text and cases; subjects of the same case in one line."""
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for case in one.cases:
+        subjects.setdefault((case.workload, case.label), []).append(case.subject)
+    paragraphs = [textwrap.fill(part, 96) for part in one.text.split("\n\n")]
+    lines = [
+        f"  {workload} {label}".removesuffix(" -") + f": {', '.join(found)}"
+        for (workload, label), found in subjects.items()
+    ]
+    head = f"{one.name}: {one.summary} ({one.rounds} rounds)"
+    return "\n".join([head, "", *paragraphs, "", *lines])
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "configurations", metavar="CONFIG", nargs="+", help="name, pattern ('store-*'), or all"
+    )
+    parser.add_argument("--name", metavar="NAME", help="what to call the result")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each case is measured")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="sizes and durations times this (default 1; less for a quick look)",
+    )
+    parser.add_argument("--subjects", metavar="A,B", help="only these (default: all there are)")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME[=PYTHON][,VARIABLE=VALUE...]",
+        help="measure this build or environment, too, interleaved, into a result of its own; "
+        "repeatable",
+    )
+    _add_out(parser)
+    parser.add_argument("--replace", action="store_true", help="overwrite results of these names")
+    parser.add_argument("--seed", type=int, default=1, help="of data and order (default 1)")
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        default=_LIMIT_S,
+        metavar="SECONDS",
+        help=f"one measurement that takes longer has failed (default {_LIMIT_S:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print what was kept as JSON")
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(_OUT),
+        metavar="DIR",
+        help=f"where results are (default ./{_OUT})",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    variants = _variants(arguments)
+    _check(arguments, variants)
+    chosen = narrow(
+        choose(arguments.configurations, CONFIGURATIONS),
+        None if arguments.subjects is None else arguments.subjects.split(","),
+        arguments.rounds,
+        arguments.scale,
+    )
+    run = Run(chosen, variants, arguments.seed, arguments.time_limit)
+    run.start()
+    interrupted = False
+    rounds = max(one.rounds for one in chosen)
+    try:
+        with Progress(len(run.steps), rounds) as progress:
+            run.measure(progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    results = {path: run.results[variant.name] for path, variant in variants.items()}
+    if arguments.json:
+        print(json.dumps([_outcome(path, result) for path, result in results.items()], indent=2))
+    else:
+        for path, result in results.items():
+            print(_tell(path, result))
+    if interrupted:
+        return 130
+    failed = any(result.failures or not result.measurements for result in results.values())
+    return 1 if failed else 0
+
+
+def _variants(arguments: argparse.Namespace) -> dict[Path, Variant]:
+    """By the file of its result: one named NAME without --variant; else NAME-VARIANT, or VARIANT
+    where there is no --name."""
+    name, variants = arguments.name, parse_variants(arguments.variant)
+    if name is None and not variants:
+        raise BenchError("--name is missing: what to call the result, as in --name before")
+    if name is not None and not NAME.fullmatch(name):
+        raise BenchError(f"--name {name!r}: accepted is letters, digits and . _ + -")
+    if not variants:
+        return {result_path(arguments.out, name): Variant(name)}
+    prefix = "" if name is None else f"{name}-"
+    return {result_path(arguments.out, prefix + one.name): one for one in variants}
+
+
+def _check(arguments: argparse.Namespace, variants: dict[Path, Variant]) -> None:
+    for flag, value in (
+        ("rounds", arguments.rounds),
+        ("scale", arguments.scale),
+        ("time-limit", arguments.time_limit),
+    ):
+        if value is not None and not 0 < value < 1e6:
+            raise BenchError(f"--{flag} {value}: accepted is more than 0")
+    for path in variants:
+        if path.exists() and not arguments.replace:
+            raise BenchError(f"{path} is there: accepted is another --name, or --replace")
+
+
+def _outcome(path: Path, result: Result) -> dict[str, object]:
+    return {
+        "name": result.name,
+        "file": str(path),
+        "complete": result.complete,
+        "measurements": len(result.measurements),
+        "skipped": [f"{row.configuration}: {row.case}: {row.reason}" for row in result.skipped],
+        "failures": [
+            f"{row.configuration}: {row.case}, round {row.round}: {row.reason}"
+            for row in result.failures
+        ],
+    }
+
+
+def _tell(path: Path, result: Result) -> str:
+    lines = [f"{path}: {len(result.measurements)} measurements"]
+    if not result.complete:
+        lines[0] += ", interrupted: the result is partial"
+    lines += [f"  skipped: {r.configuration}: {r.case}: {r.reason}" for r in result.skipped]
+    for row in result.failures:
+        lines.append(f"  failed: {row.configuration}: {row.case}, round {row.round}: {row.reason}")
+        lines += [f"    {line}" for line in row.last_words.splitlines()]
+    return "\n".join(lines)

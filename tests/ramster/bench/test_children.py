@@ -1,0 +1,115 @@
+"""Child processes: answers, crashes, limits; and nothing is left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ramster.bench.children import ChildFailed, ask, scratch_folder
+from ramster.bench.variants import Variant
+from ramster.processes import start_time
+from tests.support.bench_workloads import ROOT, variant
+
+
+def request(workload: str, folder: Path, **parameters: str) -> dict[str, Any]:
+    return {
+        "workload": workload,
+        "subject": "zcache",
+        "parameters": parameters,
+        "scale": 1.0,
+        "seed": 3,
+        "scratch": str(folder),
+    }
+
+
+def test_an_answer_comes_with_the_last_words(tmp_path: Path) -> None:
+    told = ask(variant(tmp_path), request("behaves", tmp_path), 60)
+    assert told["samples"]["seed"] == [3]
+    assert told["last_words"] == "a workload may print what it likes"
+
+
+def test_a_crash_says_the_signal_and_the_last_words(tmp_path: Path) -> None:
+    with pytest.raises(ChildFailed, match=r"^killed by SIGSEGV$") as failure:
+        ask(variant(tmp_path), request("dies", tmp_path), 60)
+    assert failure.value.last_words == "about to die"
+
+
+def test_at_the_limit_the_child_and_what_it_started_are_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    with pytest.raises(ChildFailed, match=r"^no answer within 3 s$"):
+        ask(variant(tmp_path), request("hangs", tmp_path, pids=str(pids)), 3)
+    assert [start_time(int(pid)) for pid in pids.read_text().split()] == [None, None]
+
+
+def test_an_interpreter_that_is_none_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(ChildFailed, match="No such file"):
+        ask(Variant("x", "/nonexistent/python"), request("behaves", tmp_path), 60)
+
+
+def test_a_build_without_benchmarks_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "ramster.py").write_text("")
+    old = Variant("old", variables={"PYTHONPATH": str(tmp_path)})
+    with pytest.raises(ChildFailed, match="exit code 1 and no answer") as failure:
+        ask(old, request("behaves", tmp_path), 60)
+    assert "ramster.bench" in failure.value.last_words
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from ramster.bench.children import ask
+from tests.ramster.bench.test_children import request, variant
+folder = Path(sys.argv[1])
+ask(variant(folder), request("hangs", folder, pids=sys.argv[2]), 100)
+"""
+
+
+def test_a_parent_that_is_killed_takes_the_child_and_what_it_started_along(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    os.mkfifo(pids)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path, pids], cwd=ROOT)
+    handles = []
+    try:
+        found = [int(pid) for pid in pids.read_text().split()]
+        handles = [os.pidfd_open(pid) for pid in found]
+        parent.kill()
+        parent.wait()
+        for handle in handles:
+            # Readable when its process has ended.
+            assert wait_readable(handle, 30)
+    finally:
+        parent.kill()
+        parent.wait()
+        for handle in handles:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
+
+
+def wait_readable(descriptor: int, within_s: float) -> bool:
+    import select
+
+    return bool(select.select([descriptor], [], [], within_s)[0])
+
+
+def test_the_scratch_folder_is_gone_afterwards() -> None:
+    with scratch_folder() as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").write_text("x")
+    assert not folder.exists()
+
+
+def test_the_scratch_folder_is_where_tmpdir_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with scratch_folder() as folder:
+        assert folder.parent == tmp_path

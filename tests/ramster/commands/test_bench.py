@@ -1,0 +1,132 @@
+"""``ramster bench``: words, flags, output, exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ramster.bench.configurations import CONFIGURATIONS
+from ramster.bench.results import load_result
+from ramster.cli import main
+from tests.support.serving import BLOCK_GRPC, ROOT, clean_environment, run_ramster
+
+SMALL = ("--scale", "0.01", "--rounds", "2", "--subjects", "zcache")
+
+
+def test_list_shows_every_configuration_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(CONFIGURATIONS)
+
+
+def test_list_of_some_shows_text_and_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "list", "quick"]) == 0
+    out = capsys.readouterr().out
+    quick = CONFIGURATIONS["quick"]
+    assert out.startswith(f"quick: {quick.summary} ({quick.rounds} rounds)")
+    assert quick.text.split(".")[0].split()[0] in out
+    assert all(f"  {case.workload}" in out for case in quick.cases)
+
+
+def test_list_as_json_holds_the_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "list", "quick", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert len(row["cases"]) == len(CONFIGURATIONS["quick"].cases)
+
+
+def test_list_loads_nothing_heavy() -> None:
+    after = "import atexit, sys\natexit.register(lambda: print(sorted(sys.modules)))\n"
+    done = run_ramster("bench", "list", before=BLOCK_GRPC + after)
+    assert done.returncode == 0, done.stderr
+    for heavy in ("numpy", "scipy", "matplotlib", "grpc"):
+        assert f"'{heavy}'" not in done.stdout
+
+
+def test_run_keeps_a_result_and_says_where(tmp_path: Path) -> None:
+    done = run_ramster("bench", "run", "quick", "--name", "first", *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("bench-results/first.json: ")
+    result = load_result(tmp_path / "bench-results" / "first.json")
+    assert result.complete
+    assert {row.round for row in result.measurements} == {1, 2}
+    again = run_ramster("bench", "run", "quick", "--name", "first", *SMALL, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "first.json is there: accepted is another --name, or --replace" in again.stderr
+
+
+def test_variants_are_measured_in_one_session(tmp_path: Path) -> None:
+    flags = [
+        *("--variant", "one,ZCACHE_BACKEND=python", "--variant", "two"),
+        *("--name", "a", "--json", "--out", str(tmp_path)),
+    ]
+    done = run_ramster("bench", "run", "quick", *SMALL, *flags)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [row["name"] for row in told] == ["a-one", "a-two"]
+    one, two = (load_result(Path(row["file"])) for row in told)
+    assert one.session == two.session
+    assert one.versions["backend"] == "python"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "quik", "--name", "a"], "did you mean quick?"),
+        (["run", "quick"], "--name is missing"),
+        (["run", "quick", "--name", "../a"], "--name '../a': accepted is letters"),
+        (["run", "quick", "--name", "a", "--rounds", "0"], "--rounds 0: accepted is more than 0"),
+        (["run", "quick", "--name", "a", "--scale", "-1"], "--scale -1.0: accepted is more"),
+        (["run", "quick", "--name", "a", "--scale", "nan"], "--scale nan: accepted is more"),
+        (["run", "quick", "--name", "a", "--subjects", "x"], "'x': accepted is one of: nothing"),
+        (["run", "quick", "--variant", "a="], "accepted is NAME"),
+        (["run", "quick", "--variant", "a,ZCACHE_BACKEND=rust"], "variant a does not run"),
+        (["list", "quik"], "did you mean quick?"),
+        ([], "the following arguments are required: list|run|compare|report"),
+        (["lst"], "invalid choice: 'lst'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if words[:1] == ["run"]:
+        words += ["--out", str(tmp_path)]
+    try:
+        code = main(["bench", *words])
+    except SystemExit as left:
+        code = int(left.code or 0)
+    assert code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert said in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_keeps_what_was_measured(tmp_path: Path) -> None:
+    command = "import sys; from ramster.cli import main; sys.exit(main())"
+    words = ["bench", "run", "quick", "--name", "a", "--scale", "0.01", "--rounds", "999"]
+    with subprocess.Popen(
+        [sys.executable, "-c", command, *words, "--subjects", "zcache"],
+        cwd=tmp_path,
+        env=clean_environment(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:
+            if line.startswith("round 3 "):
+                break
+        process.send_signal(signal.SIGINT)
+        out = process.stdout.read()
+    assert process.returncode == 130
+    assert "interrupted: the result is partial" in out
+    result = load_result(tmp_path / "bench-results" / "a.json")
+    assert not result.complete
+    assert {row.round for row in result.measurements} >= {1, 2}

@@ -1,0 +1,97 @@
+"""Workloads that behave and misbehave, known to measuring processes that ``variant`` starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ramster.bench.configurations import WORKLOADS
+from ramster.bench.model import (
+    Better,
+    Case,
+    Configuration,
+    Context,
+    Figure,
+    Samples,
+    Subject,
+    Workload,
+    WorkloadUnavailable,
+)
+from ramster.bench.variants import Variant
+
+ROOT = Path(__file__).parents[2]
+FIGURES = (
+    Figure("rate_pages_s", "pages/s", Better.HIGHER, "A rate."),
+    Figure("seed", "", Better.LOWER, "The seed it was given."),
+)
+
+
+def _behaves(context: Context) -> Samples:
+    print("a workload may print what it likes")
+    (context.scratch / "file").write_bytes(bytes(context.pages(100, least=1)))
+    return {"rate_pages_s": [100.0, 102], "seed": context.seed}
+
+
+def _raises(context: Context) -> Samples:
+    raise AssertionError("page 7 came back wrong")
+
+
+def _dies(context: Context) -> Samples:
+    print("about to die", flush=True)
+    os.kill(os.getpid(), 11)
+    return {}
+
+
+def _hangs(context: Context) -> Samples:
+    """Starts a process and waits for it for ever; ``pids`` names the file for both pids."""
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"]) as started:
+        Path(str(context.parameters["pids"])).write_text(f"{os.getpid()} {started.pid}\n")
+        started.wait()
+    return {}
+
+
+def _missing(context: Context) -> Samples:
+    raise WorkloadUnavailable("there is no such program: apt-get install it")
+
+
+def _undeclared(context: Context) -> Samples:
+    return {"other": 1}
+
+
+def _environment(context: Context) -> Samples:
+    return {"rate_pages_s": float(os.environ.get("RATE", "1")) * (1 + context.seed % 10 / 100)}
+
+
+TESTED = {
+    name: Workload(name, FIGURES, run)
+    for name, run in {
+        "behaves": _behaves,
+        "raises": _raises,
+        "dies": _dies,
+        "hangs": _hangs,
+        "missing": _missing,
+        "undeclared": _undeclared,
+        "environment": _environment,
+    }.items()
+}
+
+
+def configuration(
+    *workloads: str, rounds: int = 2, parameters: dict[str, str] | None = None
+) -> Configuration:
+    """These workloads, each on zcache."""
+    cases = tuple(Case(name, Subject.ZCACHE, parameters or {}) for name in workloads)
+    return Configuration("tested", "in tests", "For tests.", cases, rounds)
+
+
+def variant(folder: Path, name: str = "this", **variables: str) -> Variant:
+    """Its processes know the workloads above; ``folder`` gets the module that sees to it."""
+    (folder / "sitecustomize.py").write_text("import tests.support.bench_workloads\n")
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    return Variant(name, variables={"PYTHONPATH": path, **variables})
+
+
+if "sitecustomize" in sys.modules and "pytest" not in sys.modules:
+    WORKLOADS |= TESTED
