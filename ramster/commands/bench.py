@@ -16,11 +16,13 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from ramster.bench.compare import Comparison, compare_results, compare_subjects
+from ramster.bench.compare_text import as_json, render
 from ramster.bench.configurations import CONFIGURATIONS
 from ramster.bench.model import Configuration
 from ramster.bench.plan import choose, narrow
 from ramster.bench.progress import Progress
-from ramster.bench.results import Result, result_path
+from ramster.bench.results import Result, load_result, result_path
 from ramster.bench.runner import Run
 from ramster.bench.variants import NAME, Variant, parse_variants
 from ramster.errors import BenchError
@@ -29,6 +31,7 @@ __all__ = ["add_flags", "run"]
 
 _OUT = "bench-results"
 _LIMIT_S = 600.0
+_THRESHOLD = 5.0
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +39,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="list|run|compare|report")
     _add_list(words.add_parser("list", help="show the configurations, or the cases of some"))
     _add_run(words.add_parser("run", help="measure configurations and keep the result"))
+    _add_compare(words.add_parser("compare", help="results side by side; exits 1 when worse"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the word says."""
-    calls: dict[str, Callable[[argparse.Namespace], int]] = {"list": _list, "run": _run}
+    calls: dict[str, Callable[[argparse.Namespace], int]] = {
+        "list": _list,
+        "run": _run,
+        "compare": _compare,
+    }
     try:
         return calls[arguments.word](arguments)
     except BenchError as error:
@@ -222,3 +230,52 @@ def _tell(path: Path, result: Result) -> str:
         lines.append(f"  failed: {row.configuration}: {row.case}, round {row.round}: {row.reason}")
         lines += [f"    {line}" for line in row.last_words.splitlines()]
     return "\n".join(lines)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results", metavar="NAME", nargs="+", help="results by name or file; the first is the base"
+    )
+    parser.add_argument(
+        "--between",
+        metavar="SUBJECT",
+        nargs="+",
+        help="compare these subjects within one result; the first is the base",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=_THRESHOLD,
+        metavar="PERCENT",
+        help=f"smaller differences do not count (default {_THRESHOLD:g})",
+    )
+    _add_out(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    found = _compared(arguments)
+    print(json.dumps(as_json(found), indent=1) if arguments.json else render(found))
+    return 1 if found.worse else 0
+
+
+def _compared(arguments: argparse.Namespace) -> Comparison:
+    if not 0 <= arguments.threshold < 1e6:
+        raise BenchError(f"--threshold {arguments.threshold}: accepted is 0 or more")
+    paths = [result_path(arguments.out, name) for name in arguments.results]
+    subjects = arguments.between
+    for words, what in ((arguments.results, "results"), (subjects or (), "subjects")):
+        if len(set(words)) < len(words):
+            raise BenchError(f"{' '.join(words)}: accepted is each of the {what} only once")
+    if subjects is not None:
+        if len(paths) != 1 or len(subjects) < 2:
+            raise BenchError("--between: accepted is one result, and two subjects or more")
+        return compare_subjects(load_result(paths[0]), subjects, arguments.threshold)
+    if len(paths) < 2:
+        raise BenchError("accepted is two results or more, or one with --between SUBJECT SUBJECT")
+    results = [load_result(path) for path in paths]
+    names = [result.name for result in results]
+    for result, path in zip(results, paths, strict=True):
+        if names.count(result.name) > 1:
+            result.name = str(path)
+    return compare_results(results, arguments.threshold)

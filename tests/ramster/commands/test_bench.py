@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from ramster.bench.configurations import CONFIGURATIONS
-from ramster.bench.results import load_result
+from ramster.bench.results import load_result, save_result
 from ramster.cli import main
+from tests.support.bench_results import made
 from tests.support.serving import BLOCK_GRPC, ROOT, clean_environment, run_ramster
 
 SMALL = ("--scale", "0.01", "--rounds", "2", "--subjects", "zcache")
@@ -86,6 +87,12 @@ def test_variants_are_measured_in_one_session(tmp_path: Path) -> None:
         (["run", "quick", "--variant", "a="], "accepted is NAME"),
         (["run", "quick", "--variant", "a,ZCACHE_BACKEND=rust"], "variant a does not run"),
         (["list", "quik"], "did you mean quick?"),
+        (["compare", "a"], "accepted is two results or more, or one with --between"),
+        (["compare", "a", "a"], "accepted is each of the results only once"),
+        (["compare", "a", "b"], "bench-results/a.json: the result cannot be read: No such file"),
+        (["compare", "a", "b", "--threshold", "-1"], "--threshold -1.0: accepted is 0 or more"),
+        (["compare", "a", "b", "--between", "x", "y"], "--between: accepted is one result"),
+        (["compare", "a", "--between", "x"], "--between: accepted is one result"),
         ([], "the following arguments are required: list|run|compare|report"),
         (["lst"], "invalid choice: 'lst'"),
     ],
@@ -105,6 +112,55 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert len(captured.err.splitlines()) == 1
     assert said in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+RATES = [100.0, 103, 98, 101, 99, 102, 100]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Results: before, and in the same session one like it and one of half the speed."""
+    for name, factor in (("before", 1.0), ("same", 1.001), ("slow", 0.5)):
+        rates = [rate * factor for rate in RATES]
+        values = {
+            "nothing": {"put_pages_s": [2 * rate for rate in RATES]},
+            "zcache": {"put_pages_s": rates},
+        }
+        save_result(made(name, values, session="s"), tmp_path / f"{name}.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["before", "same"], 0, "0 better, 0 worse by more than 5 %"),
+        (["before", "slow"], 1, "0 better, 1 worse by more than 5 %"),
+        (["before", "slow", "--threshold", "60"], 0, "0 worse by more than 60 %"),
+        (["slow", "before"], 0, "1 better, 0 worse"),
+        (["before", "same", "slow"], 1, "4 figures compared: 0 better, 1 worse"),
+        (["before", "--between", "nothing", "zcache"], 1, "zcache against nothing"),
+        (["before", "--between", "zcache", "nothing"], 0, "nothing against zcache"),
+    ],
+)
+def test_compare_exits_1_where_a_figure_is_worse(
+    kept: Path, words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "compare", *words, "--out", str(kept)]) == code
+    assert said in capsys.readouterr().out
+
+
+def test_compare_takes_files_and_gives_json(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(kept / f"{name}.json") for name in ("before", "slow")]
+    assert main(["bench", "compare", *files, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["worse"] == 1
+
+
+def test_compare_without_scipy_says_how_to_install_it(kept: Path) -> None:
+    block = "import sys\nsys.modules['scipy'] = None\n"
+    done = run_ramster("bench", "compare", "before", "slow", "--out", str(kept), before=block)
+    assert done.returncode == 2
+    assert "comparing needs scipy: pip install 'ramster[bench]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_interrupted_it_keeps_what_was_measured(tmp_path: Path) -> None:
