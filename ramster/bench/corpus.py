@@ -5,8 +5,8 @@ to a wanted ratio (``pages.py``).
 
 The shares are those of ``native/bench``: Python sources, shared objects, programs and text, three
 parts each, and one part of files that are compressed already. Where a machine lacks a kind (a
-container with nothing but Python), the interpreter's own library stands in: its sources for text,
-its extension modules and itself for programs; and sources compressed with zlib for archives.
+container with nothing but Python), files of the other kinds fill its share; where it has no
+archives, the sources are compressed to make some.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import sysconfig
 import zlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from zcache import PAGE_SIZE
@@ -26,38 +25,35 @@ __all__ = ["load"]
 
 _PAGES_A_FILE = 64
 """So that no file stands for all."""
-_FILES_LOOKED_AT = 20000
-"""A walk ends after so many files of a kind, so that a large machine does not take longer."""
-
 _STDLIB = sysconfig.get_path("stdlib")
+_TEXTS = (".txt", ".md", ".html", ".xml", ".pl", ".pm", ".h", ".conf", ".rst", ".pyi")
+_ARCHIVES = (".gz", ".xz", ".png", ".zip", ".woff2", ".whl", ".bz2", ".zst")
 
 
 def _is_source(name: str) -> bool:
     return name.endswith(".py")
 
 
-def _is_shared(name: str) -> bool:
+def _is_shared_object(name: str) -> bool:
     return name.endswith(".so") or ".so." in name
 
 
 def _is_text(name: str) -> bool:
-    return name.endswith(
-        (".txt", ".md", ".html", ".xml", ".pl", ".pm", ".h", ".conf", ".rst", ".pyi")
-    )
+    return name.endswith(_TEXTS)
 
 
 def _is_archive(name: str) -> bool:
-    return name.endswith((".gz", ".xz", ".png", ".zip", ".woff2", ".whl", ".bz2", ".zst"))
+    return name.endswith(_ARCHIVES)
 
 
-def _is_any(name: str) -> bool:  # noqa: ARG001
+def _is_any(_name: str) -> bool:
     return True
 
 
 _SHARES: tuple[tuple[int, Callable[[str], bool], tuple[str, ...]], ...] = (
     (3, _is_source, ("/usr/lib", _STDLIB)),
-    (3, _is_shared, ("/usr/lib", "/lib", _STDLIB, os.path.dirname(_STDLIB))),
-    (3, _is_any, ("/usr/bin", "/bin", "/usr/sbin", os.path.dirname(sys.executable))),
+    (3, _is_shared_object, ("/usr/lib", _STDLIB, os.path.join(sys.base_prefix, "lib"))),
+    (3, _is_any, ("/usr/bin", os.path.dirname(os.path.realpath(sys.executable)))),
     (3, _is_text, ("/usr/share", "/usr/include", _STDLIB, "/etc")),
     (1, _is_archive, ("/usr/share", _STDLIB)),
 )
@@ -67,23 +63,36 @@ _PARTS = sum(share for share, _, _ in _SHARES)
 def load(count: int, *, seed: int = 0, directory: Path | None = None) -> bytes:
     """``count`` whole pages; of this machine's files, or of all below ``directory``.
 
-    Same-filled pages are left out, and no page is taken twice while there are others; a machine
-    with less than ``count`` pages has its pages repeated from the first on. ``seed`` says which
-    pages are taken and in which order; equal for equal seeds as long as the files are. Raises
-    ValueError for a directory that holds no page at all.
+    Same-filled pages are left out, and no page comes twice while there are others: a machine (or
+    directory) that has fewer has them repeated from the first on, which ``len(set(...))`` of the
+    pages tells. ``seed`` says in which order they come; the same on one machine for one seed, as
+    long as its files are. Raises ValueError for a directory without a whole page.
     """
+    if count < 0:
+        raise ValueError(f"count {count}: accepted is 0 or more")
+    found: dict[bytes, None] = {}
     if directory is not None:
-        pages = _cut(_files((str(directory),), _is_any), count)
-        if count and not pages:
-            raise ValueError(f"{directory}: no file in it holds a page of {PAGE_SIZE} bytes")
+        _take(_pages(_files((str(directory),), _is_any)), count, found)
+        if count and not found:
+            raise ValueError(f"{directory}: no file below it holds a whole page that varies")
     else:
-        pages = []
-        for share, wanted, folders in _SHARES:
-            pages += _cut(_files(folders, wanted), -(-count * share // _PARTS))
+        _take_shares(count, found)
+    pages = list(found)
     random.Random(seed).shuffle(pages)
     while len(pages) < count:
         pages += pages[: count - len(pages)]
-    return b"".join(pages[:count])
+    return b"".join(pages)
+
+
+def _take_shares(count: int, found: dict[bytes, None]) -> None:
+    """Add ``count`` pages of this machine, or all that it has."""
+    shares = 0
+    for share, wanted, folders in _SHARES:
+        shares += share
+        _take(_pages(_files(folders, wanted)), count * shares // _PARTS, found)
+        if wanted is _is_archive:
+            _take(_compressed(), count * shares // _PARTS, found)
+    _take(_pages(_files((_STDLIB, "/usr"), _is_any)), count, found)
 
 
 def _files(folders: tuple[str, ...], wanted: Callable[[str], bool]) -> Iterator[str]:
@@ -92,22 +101,37 @@ def _files(folders: tuple[str, ...], wanted: Callable[[str], bool]) -> Iterator[
             inner.sort()
             for name in sorted(names):
                 path = os.path.join(place, name)
-                if wanted(name) and not os.path.islink(path):
+                if wanted(name) and os.path.isfile(path) and not os.path.islink(path):
                     yield path
 
 
-def _cut(files: Iterator[str], count: int) -> list[bytes]:
-    pages: list[bytes] = []
+def _pages(files: Iterator[str]) -> Iterator[bytes]:
     for path in files:
-        if len(pages) >= count:
-            break
         try:
             with open(path, "rb") as file:
-                content = file.read(_PAGES_A_FILE * PAGE_SIZE)
-        except OSError:
+                yield from _cut(file.read(_PAGES_A_FILE * PAGE_SIZE))
+        except OSError:  # not ours to read, or gone
             continue
-        for at in range(0, len(content) - PAGE_SIZE + 1, PAGE_SIZE):
-            page = content[at : at + PAGE_SIZE]
-            if page[8:] != page[:-8]:
-                pages.append(page)
-    return pages[:count]
+
+
+def _compressed() -> Iterator[bytes]:
+    for path in _files((_STDLIB,), _is_source):
+        with open(path, "rb") as file:
+            yield from _cut(zlib.compress(file.read(16 * _PAGES_A_FILE * PAGE_SIZE)))
+
+
+def _cut(content: bytes) -> Iterator[bytes]:
+    for at in range(0, len(content) - PAGE_SIZE + 1, PAGE_SIZE):
+        page = content[at : at + PAGE_SIZE]
+        if page[8:] != page[:-8]:
+            yield page
+
+
+def _take(pages: Iterator[bytes], until: int, found: dict[bytes, None]) -> None:
+    """Add pages that are not there until there are so many, or no more come."""
+    if len(found) >= until:
+        return
+    for page in pages:
+        found[page] = None
+        if len(found) >= until:
+            return
