@@ -23,9 +23,8 @@ _READY_S = 30.0
 _STOP_S = 10.0
 
 # The kernel ends the node when its parent dies, however that happens (Linux, PR_SET_PDEATHSIG = 1).
-_BOOTSTRAP = (
+_ENDS_WITH_ITS_PARENT = (
     "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
-    "from ramster.cli import main; sys.exit(main())"
 )
 
 
@@ -35,6 +34,9 @@ class NodeProcessError(RamsterError):
 
 class NodeProcess:
     """``ramster serve`` with the given flags and variables; use with ``async with``."""
+
+    program = "from ramster.cli import main; sys.exit(main(['serve', *sys.argv[1:]]))"
+    """What the process runs: takes ``--name``, and logs ": ready KEY=VALUE ..." when it is."""
 
     def __init__(self, name: str, *flags: str, **variables: str) -> None:
         self.name = name
@@ -50,7 +52,7 @@ class NodeProcess:
         # Not in the demo's process group: Ctrl-C is for the demo, which stops its nodes in order.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-c", _BOOTSTRAP, "serve", "--name", self.name, *self._flags),
+            *("-c", _ENDS_WITH_ITS_PARENT + self.program, "--name", self.name, *self._flags),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env=kept | self._variables,
