@@ -6,13 +6,17 @@ not cover: what they do.
 
 from __future__ import annotations
 
-from ramster.bench import quick
+from ramster.bench import cache_doublemem, parallelio, quick, swap_stutterp, swap_usemem
 from ramster.bench.model import Configuration, Workload
 
 __all__ = ["CONFIGURATIONS", "WORKLOADS"]
 
 _MODULES: tuple[tuple[tuple[Workload, ...], tuple[Configuration, ...]], ...] = (
     (quick.WORKLOADS, quick.CONFIGURATIONS),
+    (swap_usemem.WORKLOADS, swap_usemem.CONFIGURATIONS),
+    (swap_stutterp.WORKLOADS, swap_stutterp.CONFIGURATIONS),
+    (cache_doublemem.WORKLOADS, cache_doublemem.CONFIGURATIONS),
+    (parallelio.WORKLOADS, parallelio.CONFIGURATIONS),
 )
 """A row a module: its workloads and its configurations."""
 
