@@ -30,9 +30,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import load
 from benchmarks.figures import machine, show_table
 from benchmarks.nbd_speed import SHAPES, fio_client
+from ramster.bench.pages import corpus
 from ramster.demo.nodes import NodeProcess
 from ramster.nbd.listener import nbd_uri
 from ramster.quantities import parse_size
@@ -108,7 +108,7 @@ async def start_all(
 
 async def measure(size: int, seconds: float, rounds: int, transport: str) -> dict[str, Any]:
     """All figures of all servers."""
-    data = load(None, size // PAGE_SIZE)
+    data = corpus(size // PAGE_SIZE)
     data *= -(-size // len(data))
     results: dict[str, Any] = {"machine": machine(), "transport": transport, "size_bytes": size}
     with tempfile.TemporaryDirectory() as name:

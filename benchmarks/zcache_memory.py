@@ -25,8 +25,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import load
 from benchmarks.figures import machine, show_table
+from ramster.bench.pages import corpus
 from zcache import PAGE_SIZE
 from zcache.backend import BACKENDS
 
@@ -158,9 +158,10 @@ def main() -> None:
     parser.add_argument("--zram-pages", type=int, default=65536)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
-    data = load(options.data, CORPUS_PAGES)
-    if len(data) < 64 * PAGE_SIZE:
-        parser.error("fewer than 64 whole pages found")
+    try:
+        data = corpus(CORPUS_PAGES, directory=options.data)
+    except ValueError as error:
+        parser.error(str(error))
     pages = options.pages or min(PAGES, available_bytes() // 2 // BLOB_BYTES)
     results: dict[str, Any] = {"machine": machine()}
     for backend in sorted(BACKENDS):
@@ -168,7 +169,7 @@ def main() -> None:
         results[backend] = fill(backend, data, some)
         rows = [(name, f"{value:,.3f}") for name, value in results[backend].items()]
         show_table(f"memory, {backend} backend: bytes a page, or ratios", rows)
-    some_data = load(options.data, options.zram_pages)
+    some_data = corpus(options.zram_pages, directory=options.data)
     backend = "native" if "native" in BACKENDS else "python"
     results["same pages, cache"] = frames_of(backend, some_data)
     results["same pages, zram"] = zram(some_data)

@@ -31,8 +31,8 @@ from typing import Any
 
 import lz4.block
 
-from benchmarks.corpus import load
 from benchmarks.figures import machine, show_table
+from ramster.bench.pages import corpus
 from zcache import PAGE_SIZE, CacheConfig, CacheContract, PoolKind
 from zcache.backend import BACKENDS
 
@@ -222,10 +222,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
-    data = load(options.data, options.pages)
+    if options.pages < BATCH:
+        parser.error(f"--pages {options.pages}: accepted is {BATCH} or more")
+    try:
+        data = corpus(options.pages, directory=options.data)
+    except ValueError as error:
+        parser.error(str(error))
     pages = len(data) // PAGE_SIZE
-    if pages < BATCH:
-        parser.error(f"{pages} whole pages found; at least {BATCH} are needed")
     samples: dict[str, list[Any]] = {backend: [] for backend in sorted(BACKENDS)}
     for number in range(options.rounds + 1):  # the first one warms up
         for backend, rounds in samples.items():

@@ -6,13 +6,21 @@ not cover: what they do.
 
 from __future__ import annotations
 
-from ramster.bench import cache_doublemem, parallelio, quick, swap_stutterp, swap_usemem
+from ramster.bench import (
+    cache_doublemem,
+    parallelio,
+    quick,
+    store_load,
+    swap_stutterp,
+    swap_usemem,
+)
 from ramster.bench.model import Configuration, Workload
 
 __all__ = ["CONFIGURATIONS", "WORKLOADS"]
 
 _MODULES: tuple[tuple[tuple[Workload, ...], tuple[Configuration, ...]], ...] = (
     (quick.WORKLOADS, quick.CONFIGURATIONS),
+    (store_load.WORKLOADS, store_load.CONFIGURATIONS),
     (swap_usemem.WORKLOADS, swap_usemem.CONFIGURATIONS),
     (swap_stutterp.WORKLOADS, swap_stutterp.CONFIGURATIONS),
     (cache_doublemem.WORKLOADS, cache_doublemem.CONFIGURATIONS),

@@ -25,7 +25,10 @@ __all__ = ["load"]
 
 _PAGES_A_FILE = 64
 """So that no file stands for all."""
+_FOLDERS_WALKED = 3000
+"""A kind of files is looked for in so many folders: all of them, but on very large machines."""
 _STDLIB = sysconfig.get_path("stdlib")
+_MULTIARCH = os.path.join("/usr/lib", sysconfig.get_config_var("MULTIARCH") or "")
 _TEXTS = (".txt", ".md", ".html", ".xml", ".pl", ".pm", ".h", ".conf", ".rst", ".pyi")
 _ARCHIVES = (".gz", ".xz", ".png", ".zip", ".woff2", ".whl", ".bz2", ".zst")
 
@@ -51,11 +54,11 @@ def _is_any(_name: str) -> bool:
 
 
 _SHARES: tuple[tuple[int, Callable[[str], bool], tuple[str, ...]], ...] = (
-    (3, _is_source, ("/usr/lib", _STDLIB)),
-    (3, _is_shared_object, ("/usr/lib", _STDLIB, os.path.join(sys.base_prefix, "lib"))),
+    (3, _is_source, (_STDLIB, "/usr/lib/python3")),
+    (3, _is_shared_object, (_MULTIARCH, "/usr/lib64", "/usr/lib", _STDLIB)),
     (3, _is_any, ("/usr/bin", os.path.dirname(os.path.realpath(sys.executable)))),
-    (3, _is_text, ("/usr/share", "/usr/include", _STDLIB, "/etc")),
-    (1, _is_archive, ("/usr/share", _STDLIB)),
+    (3, _is_text, ("/usr/share/perl", "/usr/share/doc", "/usr/include", _STDLIB, "/usr/share")),
+    (1, _is_archive, (os.path.join(_STDLIB, "ensurepip"), "/usr/share/doc", "/usr/share/man")),
 )
 _PARTS = sum(share for share, _, _ in _SHARES)
 
@@ -96,13 +99,23 @@ def _take_shares(count: int, found: dict[bytes, None]) -> None:
 
 
 def _files(folders: tuple[str, ...], wanted: Callable[[str], bool]) -> Iterator[str]:
-    for folder in folders:
-        for place, inner, names in os.walk(folder):
-            inner.sort()
-            for name in sorted(names):
-                path = os.path.join(place, name)
-                if wanted(name) and os.path.isfile(path) and not os.path.islink(path):
-                    yield path
+    """Regular files, those of a folder before those of folders in it, in the order of names."""
+    ahead = list(reversed(folders))
+    walked = 0
+    while ahead and walked < _FOLDERS_WALKED:
+        walked += 1
+        inner = []
+        try:
+            with os.scandir(ahead.pop()) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:  # not there, or not ours to read
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry.path)
+            elif wanted(entry.name) and entry.is_file(follow_symlinks=False):
+                yield entry.path
+        ahead += reversed(inner)
 
 
 def _pages(files: Iterator[str]) -> Iterator[bytes]:

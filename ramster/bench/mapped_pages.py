@@ -1,0 +1,63 @@
+"""Made pages without a trace in this process: another one makes them, this one maps them.
+
+Covers: running the other process, mapping its file. Does not cover: how pages are made
+(``pages.py``).
+
+What making pages frees stays with the process (glibc keeps it), and what is stored next would go
+there: measured as growth, it would cost nothing. A file that is mapped is not anonymous memory.
+
+    python -P -m ramster.bench.mapped_pages FILE COUNT RATIO SEED SAME_FILLED
+"""
+
+from __future__ import annotations
+
+import mmap
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ramster.bench.pages import made
+
+__all__ = ["main", "map_made"]
+
+_MAKING_LIMIT_S = 120.0
+
+
+def map_made(
+    folder: Path, count: int, ratio: float, *, seed: int = 0, same_filled: float = 0.0
+) -> memoryview:
+    """What ``made`` makes of the same arguments; ``count`` is 1 or more.
+
+    The file is in ``folder`` and is not changed or removed; it is mapped whole, so that reading it
+    for the first time takes no longer. Raises CalledProcessError when the other process fails; its
+    last words are on standard error.
+    """
+    path = folder / f"pages-{count}-{ratio}-{seed}-{same_filled}"
+    if not path.exists():
+        words = [str(word) for word in (path, count, ratio, seed, same_filled)]
+        command = [sys.executable, "-P", "-m", "ramster.bench.mapped_pages", *words]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=_MAKING_LIMIT_S)
+    with path.open("rb") as file:
+        return memoryview(
+            mmap.mmap(
+                file.fileno(),
+                0,
+                flags=mmap.MAP_SHARED | mmap.MAP_POPULATE,
+                prot=mmap.PROT_READ,
+            )
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make pages and write them to the file."""
+    path, count, ratio, seed, same_filled = arguments
+    data = made(int(count), float(ratio), seed=int(seed), same_filled=float(same_filled))
+    partial = Path(f"{path}.partial")
+    partial.write_bytes(data)
+    partial.rename(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

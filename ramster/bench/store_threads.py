@@ -1,0 +1,106 @@
+"""The workload ``store-threads``: several threads on one cache, each with pages of its own.
+
+Covers: total rates, and how they grow from one thread. Does not cover: threads that share pages
+(the tests do, for correctness).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from ramster.bench.local_stores import CacheStore, LocalStore, MemoryStore, open_store
+from ramster.bench.mapped_pages import map_made
+from ramster.bench.model import Better, Context, Figure, Samples, Workload
+from ramster.bench.store_measures import expect
+from zcache import PAGE_SIZE
+
+__all__ = ["WORKLOAD"]
+
+_PAGES = 4096
+"""Of each thread."""
+_PASSES = 3
+_BATCH = 64
+_RATIO = 3.0
+
+
+def _run(context: Context) -> Samples:
+    threads = int(context.parameters["threads"])
+    pages = context.pages(_PAGES) // _BATCH * _BATCH
+    data = map_made(context.scratch, pages, _RATIO, seed=context.seed)
+    stores = _stores(context, threads, 2 * threads * pages * PAGE_SIZE)
+    _each(stores, lambda store: _put(store, data))  # maps the memory, which is not what is measured
+    samples: dict[str, list[float]] = {"put_pages_s": [], "get_pages_s": []}
+    for _ in range(_PASSES):
+        total = 0.0
+        alone = _each(stores[:1], lambda store: _put(store, data))
+        alone += _each(stores[:1], lambda store: _get(store, data))
+        for name, work in (("put_pages_s", _put), ("get_pages_s", _get)):
+            took = _each(stores, lambda store, work=work: work(store, data))  # type: ignore[misc]
+            samples[name].append(threads * pages / took)
+            total += took
+        if threads > 1:
+            samples.setdefault("scaling", []).append(threads * alone / total)
+    return samples
+
+
+def _stores(context: Context, threads: int, pool_bytes_max: int) -> Sequence[LocalStore]:
+    """One for each thread, of one cache; in plain memory, of one dict."""
+    store = open_store(context.subject, pool_bytes_max)
+    if isinstance(store, CacheStore):
+        return [store.another_object(number) for number in range(1, threads + 1)]
+    return [MemoryStore() for _ in range(threads)]
+
+
+def _each(stores: Sequence[LocalStore], work: Callable[[LocalStore], None]) -> float:
+    """Seconds until all threads, started together, have done their work. Raises what one raised."""
+    together = threading.Barrier(len(stores) + 1)
+    failures: list[BaseException] = []
+
+    def body(store: LocalStore) -> None:
+        together.wait()
+        try:
+            work(store)
+        except BaseException as failure:  # noqa: BLE001  raised again by the thread that waits
+            failures.append(failure)
+
+    threads = [threading.Thread(target=body, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    together.wait()
+    start = perf_counter()
+    for thread in threads:
+        thread.join()
+    took = perf_counter() - start
+    if failures:
+        raise failures[0]
+    return took
+
+
+def _put(store: LocalStore, data: memoryview) -> None:
+    for at in range(0, len(data) // PAGE_SIZE, _BATCH):
+        store.put_many(range(at, at + _BATCH), data[at * PAGE_SIZE : (at + _BATCH) * PAGE_SIZE])
+
+
+def _get(store: LocalStore, data: memoryview) -> None:
+    into = bytearray(_BATCH * PAGE_SIZE)
+    for at in range(0, len(data) // PAGE_SIZE, _BATCH):
+        store.get_many(range(at, at + _BATCH), into)
+    expect(into, data[-len(into) :], "the last batch")
+
+
+WORKLOAD = Workload(
+    "store-threads",
+    (
+        Figure("put_pages_s", "pages/s", Better.HIGHER, "Pages put by all threads together."),
+        Figure("get_pages_s", "pages/s", Better.HIGHER, "Pages got by all threads together."),
+        Figure(
+            "scaling",
+            "",
+            Better.HIGHER,
+            "Puts and gets a second of all threads over those of one thread just before.",
+        ),
+    ),
+    _run,
+)
