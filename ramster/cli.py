@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 COMMANDS = {
     "serve": "run a node in the foreground until SIGTERM or SIGINT",
     "stat": "show the figures of a running node",
+    "top": "watch the cluster, live in a terminal, from one of its nodes",
     "drain": "have the node on this machine hand over the pages of others, and stop",
     "config": "print the effective configuration as a file, with the source of each value",
     "info": "print what this installation can do",
