@@ -43,7 +43,7 @@ Reply = TypeVar("Reply")
 
 log = EventLog(__name__)
 
-SLOW_CALL_S = 1.0
+SLOW_CALL_S = 0.5
 """A spill, fetch or flush that took so long and was answered after all is worth a line."""
 
 STALL_S = 1.0

@@ -8,16 +8,17 @@ What nodes send reaches the screen as styled text, never as markup.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
@@ -26,7 +27,7 @@ from ramster.top.frame import View, ordered, picture
 from ramster.top.history import History
 from ramster.top.layout import Line
 
-__all__ = ["HELP", "Help", "TopApp"]
+__all__ = ["HELP", "Answered", "Help", "TopApp", "styled"]
 
 STYLES = {
     "title": "bold",
@@ -53,6 +54,15 @@ lost          away, and the peer's memory is gone
 short         with fewer copies than they should have
 guests, lent  pages held for other nodes, and the room they take
 """
+
+
+class Answered(Message):
+    """The node answered, or why it did not."""
+
+    def __init__(self, answer: Mapping[str, Any] | None, failure: str = "") -> None:
+        super().__init__()
+        self.answer = answer
+        self.failure = failure
 
 
 class Help(ModalScreen[None]):
@@ -127,26 +137,24 @@ class TopApp(App[None]):
     def _ask_again(self) -> None:
         if not self.asking and not self.view.paused:
             self.asking = True
-            self._ask()
+            # A thread of its own that nobody waits for: a node that hangs must not hold up the end.
+            threading.Thread(target=self._ask, daemon=True).start()
 
-    @work(thread=True)
     def _ask(self) -> None:
         try:
             answer = self._fetch()
         except StatsError as error:
-            self.call_from_thread(self._failed, str(error))
+            self.post_message(Answered(None, str(error)))
         else:
-            self.call_from_thread(self._taken, answer)
+            self.post_message(Answered(answer))
 
-    def _taken(self, answer: Mapping[str, Any]) -> None:
+    def on_answered(self, said: Answered) -> None:
+        """An answer came, or it is clear that there is none."""
         self.asking = False
-        if not self.view.paused:
-            self.history.take(answer, self._now())
-            self.draw()
-
-    def _failed(self, reason: str) -> None:
-        self.asking = False
-        self.history.fail(reason, self._now())
+        if said.answer is None:
+            self.history.fail(said.failure, self._now())
+        elif not self.view.paused:
+            self.history.take(said.answer, self._now())
         self.draw()
 
     # -- showing -----------------------------------------------------------------------------------

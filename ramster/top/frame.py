@@ -30,6 +30,9 @@ __all__ = ["SORTS", "WIDTH_MIN", "View", "ordered", "picture"]
 
 WIDTH_MIN = 80
 
+STALE_S = 3.0
+"""A picture that is older says so."""
+
 SORTS = ("cluster", "name", "pool", "pages", "spill")
 """Orders of the nodes: as the asked node names them, or by one of these, the largest first."""
 
@@ -104,6 +107,8 @@ def _head(history: History, view: View, width: int, now: float) -> list[Line]:
         cells.append(Cell(f"  by {view.sort}", "dim"))
     if view.paused:
         cells.append(Cell("  PAUSED", "warn"))
+    if history.taken_at is not None and now - history.taken_at > STALE_S:
+        cells.append(Cell(f"  {show_span(now - history.taken_at)} old", "dim"))
     if not history.failure:
         return [line(width, *cells), ()]
     age = "" if history.taken_at is None else f", picture {show_span(now - history.taken_at)} old"
@@ -123,7 +128,7 @@ def _style(track: Track) -> str:
 
 
 def _name_cell(track: Track, chosen: Track | None) -> Cell:
-    return Cell(track.name, "chosen" if track is chosen else "")
+    return Cell(track.name, "title" if track is chosen else "")
 
 
 def _pool_share(track: Track) -> float | None:
@@ -161,7 +166,7 @@ def _nodes(tracks: Sequence[Track], chosen: Track | None, name: Column, width: i
         full = share is not None and share >= (number(figures, "pool", "high_watermark") or 1.0)
         rows.append(
             [
-                _name_cell(track, chosen),
+                Cell(track.name, "chosen" if track is chosen else ""),
                 Cell(track.state or "?", _style(track)),
                 Cell(text(figures, "mode") or "-"),
                 Cell(show_span(number(figures, "uptime_s"))),

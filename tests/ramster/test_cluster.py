@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -232,6 +233,59 @@ def test_lost_pages_are_shown_until_they_are_written_again() -> None:
             assert a.counters.pages_lost == 1
             await a.store.flush_object(pool, 1)
             assert a.cluster.snapshot().pages_lost == 0
+
+    run(main())
+
+
+def told(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    """The fields of each time that an event was told."""
+    return [
+        record.__dict__["fields"]
+        for record in caplog.records
+        if record.__dict__.get("event") == event
+    ]
+
+
+def test_the_log_tells_of_a_peer_that_dies_and_of_the_pages_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "ramster")
+
+    async def main() -> None:
+        async with FakeCluster("a b", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            (alive,) = [fields for fields in told(caplog, "peer_alive") if fields["peer"] == "b"]
+            assert alive["room_bytes"] > 0
+            await fill(a, a.pool(), 600)
+            await until(cluster.accounts_agree)
+            away = a.away
+            await b.crash()
+            await until(lambda: a.peer("b").state == "dead")
+            (dead,) = told(caplog, "peer_dead")
+            assert (dead["peer"], dead["pages"]) == ("b", away)
+            assert not told(caplog, "pages_lost")
+            await b.start()
+            await until(lambda: a.peer("b").state == "alive")
+            (lost,) = told(caplog, "pages_lost")
+            assert (lost["peer"], lost["lost"], lost["left"]) == ("b", away, 0)
+
+    run(main())
+
+
+def test_the_log_tells_of_a_lost_copy_and_not_of_lost_pages_while_there_is_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "ramster")
+
+    async def main() -> None:
+        async with several() as cluster:
+            await spilled(cluster)
+            await cluster["b"].crash()
+            await cluster["b"].start()
+            await until(lambda: bool(told(caplog, "copies_lost")))
+            (copies,) = told(caplog, "copies_lost")
+            assert copies["left"] > 0
+            assert not told(caplog, "pages_lost")
 
     run(main())
 

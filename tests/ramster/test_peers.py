@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from array import array
 from typing import Any
 
@@ -15,6 +16,7 @@ from ramster.errors import (
     UnknownLeaseError,
 )
 from ramster.lenders import Lender
+from ramster.peers import SLOW_CALL_S
 from ramster.transport import FetchRequest, FlushRequest, SpillRequest
 from tests.support.fake_cluster import FakeCluster, Node
 from tests.support.virtual_time import VirtualTimeLoop, run, until
@@ -264,6 +266,22 @@ def test_a_lender_that_is_late_with_a_fetch_is_not_suspect() -> None:
             with pytest.raises(PeerTimeoutError):
                 await a.cluster._peers.fetch(lender, request, 1.0)
             assert a.peer("b").state == "alive"
+
+    run(main())
+
+
+def test_a_call_that_is_answered_late_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with FakeCluster() as cluster:
+            a = cluster["a"]
+            lender = lender_of(a, "b")
+            await flush_nothing(a, lender)
+            assert not [r for r in caplog.records if r.__dict__.get("event") == "slow_call"]
+            cluster.network.delay_s = (SLOW_CALL_S / 2, SLOW_CALL_S / 2)
+            with caplog.at_level(logging.WARNING):
+                await flush_nothing(a, lender)
+            (slow,) = [r for r in caplog.records if r.__dict__.get("event") == "slow_call"]
+            assert slow.__dict__["fields"]["peer"] == "b"
 
     run(main())
 

@@ -16,7 +16,14 @@ MODULES = [
     if not name.startswith("ramster.wire") and not name.endswith(("__main__", "_version"))
 ]
 
-WITHOUT_NAMES = {"ramster.bench", "ramster.commands", "ramster.demo", "ramster.rpc", "ramster.nbd"}
+WITHOUT_NAMES = {
+    "ramster.bench",
+    "ramster.commands",
+    "ramster.demo",
+    "ramster.nbd",
+    "ramster.rpc",
+    "ramster.top",
+}
 """Packages that hold modules and offer nothing themselves."""
 
 

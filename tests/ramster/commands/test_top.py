@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 
@@ -50,6 +51,19 @@ def test_in_a_terminal_it_draws_and_q_ends_it() -> None:
             assert top.wait() == 0
     assert "Traceback" not in top.drawn
     assert "\x1b[?1049l" in top.drawn  # the screen is as it was before
+
+
+def test_control_c_ends_it_even_while_the_node_hangs() -> None:
+    pytest.importorskip("textual")
+    with ServeProcess() as node:
+        url = node.wait_ready()["http"]
+        with TerminalProcess("top", "--url", url, "--interval", "100ms") as top:
+            top.wait_drawn("serving")
+            node.signal(signal.SIGSTOP)
+            top.wait_drawn("NO ANSWER")
+            top.press("\x03")
+            assert top.wait() == 0
+        node.signal(signal.SIGCONT)
 
 
 def test_in_a_terminal_without_a_node_it_says_so_and_keeps_trying() -> None:

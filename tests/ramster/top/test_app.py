@@ -55,10 +55,10 @@ class Nodes:
 
 
 def run(nodes: Nodes, work: Callable[[TopApp, Pilot[None]], Any], width: int = 100) -> None:
-    """Drive an app that asks ``nodes`` every 20 ms."""
+    """Drive an app that asks ``nodes`` every 100 ms."""
 
     async def go() -> None:
-        app = TopApp(nodes, "http://a", 0.02)
+        app = TopApp(nodes, "http://a", 0.1)
         async with app.run_test(size=(width, 40)) as pilot:
             await until(pilot, lambda: nodes.asked > 0 and "node " in text_of(app))
             await work(app, pilot)

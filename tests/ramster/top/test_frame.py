@@ -123,3 +123,9 @@ def test_the_orders_take_turns() -> None:
 def test_a_paused_picture_says_so() -> None:
     assert "PAUSED" in shown(seen(answer_of(figures_of("a"))), paused=True)
     assert "PAUSED" not in shown(seen(answer_of(figures_of("a"))))
+
+
+def test_an_old_picture_says_its_age() -> None:
+    history = seen(answer_of(figures_of("a")))
+    assert " old" not in shown(history, now=2.0)
+    assert "  4s old" in shown(history, now=4.5)
