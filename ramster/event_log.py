@@ -111,7 +111,7 @@ class _Sentence:
 
 
 class _Part:
-    """A value in a sentence; a number takes a format, or ``size``; nothing shows as "?"."""
+    """A value in a sentence; a number takes its format, or ``size``; nothing shows as "?"."""
 
     __slots__ = ("_value",)
 
@@ -123,6 +123,8 @@ class _Part:
             return "?"
         if isinstance(self._value, list):
             return ", ".join(map(str, self._value)) or "none"
+        if not isinstance(self._value, int | float):
+            return str(self._value)
         return show_size(self._value) if spec == "size" else format(self._value, spec)
 
 

@@ -113,7 +113,8 @@ def _head(history: History, view: View, width: int, now: float) -> list[Line]:
         return [line(width, *cells), ()]
     age = "" if history.taken_at is None else f", picture {show_span(now - history.taken_at)} old"
     since = show_span(now - (history.failing_since or now))
-    said = Cell(f"NO ANSWER for {since}{age}: {history.failure}", "bad")
+    reason = history.failure.replace(f" at {safe(view.url)}/cluster", "")  # it stands above
+    said = Cell(f"NO ANSWER for {since}{age}: {reason}", "bad")
     return [line(width, *cells), line(width, said)]
 
 

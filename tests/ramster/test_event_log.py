@@ -107,6 +107,11 @@ def test_what_is_unknown_shows_as_a_question_mark(caplog: pytest.LogCaptureFixtu
     assert caplog.messages == ["?: ? s, none"]
 
 
+def test_a_text_where_a_number_should_be_breaks_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    log.warning("peer_seen", "{took_s:.1f} s, {room:size}", took_s=math.inf, room="a lot")
+    assert caplog.messages == ["inf s, a lot"]
+
+
 def test_braces_and_percents_of_values_mean_nothing(caplog: pytest.LogCaptureFixture) -> None:
     log.warning("peer_seen", "{peer}", peer="%s {peer.__class__} {0}")
     assert caplog.messages == ["%s {peer.__class__} {0}"]

@@ -79,7 +79,7 @@ def test_a_running_cluster_is_shown_and_the_picture_outlives_it() -> None:
             stop()
             await until(pilot, lambda: "NO ANSWER for" in text_of(app))
             assert "serving" in text_of(app)
-            assert "old: no node answers at" in text_of(app)
+            assert "old: no node answers" in text_of(app)
 
     with three_nodes() as (owner, _, nbd):
         asyncio.run(go(owner.ready["http"], nbd, lambda: owner.__exit__(None, None, None)))

@@ -76,10 +76,10 @@ def test_a_node_that_does_not_answer_stands_with_its_reason() -> None:
 
 def test_when_the_asked_node_is_silent_the_picture_is_grey_and_says_its_age() -> None:
     history = seen(answer_of(figures_of("a")))
-    history.fail("no node answers at http://a", 5.0)
+    history.fail("no node answers at http://a/cluster: Connection refused", 5.0)
     lines = picture(history, View(url="http://a"), 100, 65.0)
     assert plain(lines[1:2]) == (
-        "NO ANSWER for 1m0s, picture 1m5s old: no node answers at http://a\n"
+        "NO ANSWER for 1m0s, picture 1m5s old: no node answers: Connection refused\n"
     )
     assert lines[1][0].style == "bad"
     assert {cell.style for line in lines[2:] for cell in line} == {"dim"}
