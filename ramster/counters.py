@@ -40,7 +40,8 @@ class ClusterCounters:
     fetches: int = 0
     """Fetch calls sent."""
     pages_fetched: int = 0
-    """Pages received, wanted or ahead."""
+    fetch_bytes: int = 0
+    """Pages received, wanted or ahead, and bytes of their blobs."""
     fetches_timed_out: int = 0
     fetches_unreachable: int = 0
     fetches_bad_answer: int = 0

@@ -239,6 +239,7 @@ class FetchCalls:
                     tell()
             else:
                 counters.pages_fetched += len(reply.blobs)
+                counters.fetch_bytes += sum(reply.blobs.lengths)
                 return dict(zip(names, answers(reply), strict=True))
             # A failure that came at once is not repeated at once.
             pause = config.reconnect_backoff_min_s * 2.0 ** min(attempts, 30)

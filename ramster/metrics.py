@@ -315,6 +315,12 @@ _CLUSTER_ROWS = (
         "cluster",
         "pages_fetched",
     ),
+    _one(
+        "ramster_fetched_bytes_total",
+        "Compressed bytes received from peers.",
+        "cluster",
+        "fetch_bytes",
+    ),
     _by(
         "ramster_fetch_failures_total",
         "Fetch messages that failed, by cause.",

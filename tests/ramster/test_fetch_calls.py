@@ -49,9 +49,11 @@ def test_a_get_on_its_own_is_asked_for_at_once() -> None:
             a = cluster["a"]
             pool, away = await spilled(cluster)
             for index in away[:5]:
-                before = fetches(cluster)
+                before, size = fetches(cluster), a.counters.fetch_bytes
+                length = a.cache.peek_away(pool, 1, [index]).lengths[0]
                 assert await a.get(pool, index) == make_page(index)
                 assert fetches(cluster) - before == 1
+                assert a.counters.fetch_bytes - size == length
 
     run(main())
 
