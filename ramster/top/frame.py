@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from textwrap import wrap
 
 from ramster.top.history import History, Track
 from ramster.top.layout import (
@@ -304,5 +305,6 @@ def _of_one(track: Track, view: View, width: int) -> list[Line]:
             lines += [(), title, *table(width, columns, owners)]
     accounts = accounting_line(track.figures)
     if accounts:
-        lines += [(), line(width, Cell(f"{track.name}: "), Cell(accounts))]
+        wrapped = wrap(f"  {accounts}", width, subsequent_indent="    ")
+        lines += [(), _section(f"memory of {track.name}"), *((Cell(part),) for part in wrapped)]
     return lines

@@ -129,3 +129,10 @@ def test_an_old_picture_says_its_age() -> None:
     history = seen(answer_of(figures_of("a")))
     assert " old" not in shown(history, now=2.0)
     assert "  4s old" in shown(history, now=4.5)
+
+
+def test_the_accounts_of_a_node_are_shown_whole_on_as_many_lines_as_they_need() -> None:
+    said = "logical 12.0 MiB -> compressed 6.0 MiB -> frames 1.0 MiB here + " * 4
+    text = shown(seen(answer_of(figures_of("a") | {"accounting": {"line": said}})), width=80)
+    assert "memory of a" in text
+    assert " ".join(said.split()) in " ".join(text.split())
