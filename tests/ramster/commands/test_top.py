@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from ramster.cli import build_parser
-from tests.support.serving import ServeProcess, run_ramster
+from tests.support.serving import ROOT, ServeProcess, run_ramster
 from tests.support.terminals import TerminalProcess
 from tests.support.three_nodes import three_nodes, write_pages
 
@@ -72,6 +75,18 @@ def test_in_a_terminal_without_a_node_it_says_so_and_keeps_trying() -> None:
         top.wait_drawn("NO ANSWER")
         top.press("q")
         assert top.wait() == 0
+
+
+def test_its_screen_can_be_drawn_for_documents(tmp_path: Path) -> None:
+    pytest.importorskip("textual")
+    file = tmp_path / "top.svg"
+    with ServeProcess() as node:
+        command = [sys.executable, "tools/draw_top.py", node.wait_ready()["http"], str(file)]
+        subprocess.run([*command, "--seconds", "1"], cwd=ROOT, check=True, timeout=60)
+    drawn = file.read_text()
+    assert drawn.startswith("<svg ")
+    assert "serving" in drawn
+    assert "url(http" not in drawn  # nothing is fetched to show it
 
 
 def test_without_the_extra_it_is_one_line_that_says_how_to_install_it() -> None:
