@@ -7,6 +7,7 @@ the same coroutines on an event loop with virtual time.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["Clock", "LoopClock"]
@@ -23,11 +24,18 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The running event loop's clock."""
+    """The clock of the event loop on which it is first read."""
+
+    __slots__ = ("_time",)
+
+    def __init__(self) -> None:
+        self._time: Callable[[], float] | None = None
 
     def now(self) -> float:
         """See ``Clock``."""
-        return asyncio.get_running_loop().time()
+        if self._time is None:
+            self._time = asyncio.get_running_loop().time  # looked up once: every put reads it twice
+        return self._time()
 
     async def sleep(self, seconds: float) -> None:
         """See ``Clock``."""

@@ -44,6 +44,7 @@ from ramster.snapshot import (
 )
 from ramster.spiller import Spiller
 from ramster.tasks import SupervisedTasks
+from ramster.timings import Timings
 from ramster.transport import PeerHandler, Transport
 from ramster.writeback import Writeback, WritebackCounters
 from zcache import CacheContract, PoolKind, position_of
@@ -72,6 +73,7 @@ class Cluster:
         clock: Clock,
         random: Random,
         writeback: Writeback | None = None,
+        timings: Timings | None = None,
     ) -> None:
         if config.writeback_safety and writeback is None:
             raise ConfigurationError(
@@ -83,6 +85,7 @@ class Cluster:
         self._clock = clock
         self.incarnation = random.getrandbits(63) | 1
         self.counters = ClusterCounters()
+        self.timings = timings or Timings()
         self.tasks = SupervisedTasks()
         self._table = LenderTable()
         self._room = RoomQueue()
@@ -110,6 +113,7 @@ class Cluster:
             writeback,
             clock,
             self.counters,
+            self.timings,
             on_end=lambda: self._spiller.delivery_ended(),
         )
         self._spiller = Spiller(
@@ -150,7 +154,9 @@ class Cluster:
             config,
             self._table,
             self._membership,
-            FetchCalls(config, self._table, self._peers, clock, self.counters, self.tasks),
+            FetchCalls(
+                config, self._table, self._peers, clock, self.counters, self.tasks, self.timings
+            ),
             writeback,
             clock,
             random,
@@ -185,6 +191,7 @@ class Cluster:
             self._replication,
             clock,
             self.counters,
+            self.timings,
             guests_may_leave=self._guests.may_leave,
         )
 

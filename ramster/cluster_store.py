@@ -25,8 +25,10 @@ from ramster.replication import Replication
 from ramster.room import BATCH_PAGES_MAX, PendingPut, RoomQueue, pending_puts
 from ramster.spiller import ROOM_BYTES_MIN, Spiller
 from ramster.store import check_payload, check_target, make_pool
+from ramster.timings import Timings
 from zcache import (
     PAGE_SIZE,
+    AwayPages,
     Buffer,
     CacheContract,
     CacheFullError,
@@ -57,6 +59,7 @@ class ClusterStore:
         replication: Replication,
         clock: Clock,
         counters: ClusterCounters,
+        timings: Timings,
         *,
         guests_may_leave: Callable[[], bool],
     ) -> None:
@@ -71,6 +74,7 @@ class ClusterStore:
         self._guests_may_leave = guests_may_leave
         self._clock = clock
         self._counters = counters
+        self._timings = timings
         self._closed = False
 
     @property
@@ -136,6 +140,22 @@ class ClusterStore:
         """See ``PageStore``. Waits only when the pool is full and the spiller can make room."""
         self._check_open()
         view = check_payload(indexes, payload)
+        timings, began = self._timings.put, self._clock.now()
+        try:
+            await self._put_all(pool_id, object_id, indexes, view, began, keep_old=keep_old)
+        finally:
+            timings.observe(self._clock.now() - began, len(indexes))
+
+    async def _put_all(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        view: memoryview,
+        began: float,
+        *,
+        keep_old: bool,
+    ) -> None:
         refusal: CacheFullError | None = None
         if len(indexes) <= BATCH_PAGES_MAX and not len(self._room):
             # The usual put: there is room, and it waits for nothing.
@@ -150,7 +170,6 @@ class ClusterStore:
                 if due:
                     await asyncio.sleep(0)
                 return
-        began = self._clock.now()  # nothing was heard since the attempt above
         deadline = asyncio.get_running_loop().time() + self._config.put_wait_s
         for first, put in pending_puts(
             self._cache, pool_id, object_id, indexes, view, keep_old=keep_old
@@ -224,52 +243,46 @@ class ClusterStore:
         """
         self._check_open()
         view = check_target(indexes, into)
-        deadline = self._clock.now() + self._config.fetch_deadline_s
-        if len(indexes) <= BATCH_PAGES_MAX:
-            states = await self._get_some(pool_id, object_id, indexes, view, free, deadline)
-        else:
-            parts = []
+        began = self._clock.now()
+        deadline = began + self._config.fetch_deadline_s
+        timing = self._timings.get_local
+        parts: list[bytes] = []
+        try:
             for first in range(0, len(indexes), BATCH_PAGES_MAX):
+                some, rest = indexes, view
+                if len(indexes) > BATCH_PAGES_MAX:
+                    some, rest = indexes[first : first + BATCH_PAGES_MAX], view[first * PAGE_SIZE :]
                 if first:
                     await asyncio.sleep(0)
-                some, rest = indexes[first : first + BATCH_PAGES_MAX], view[first * PAGE_SIZE :]
-                parts.append(await self._get_some(pool_id, object_id, some, rest, free, deadline))
-            states = b"".join(parts)
+                states, away = self._cache.get_many(pool_id, object_id, some, rest, free=free)
+                self._counters.local_hits += states.count(PageState.PRESENT)
+                if len(away):
+                    timing = self._timings.get_remote
+                    get = PendingGet(
+                        cache=self._cache,
+                        pool_id=pool_id,
+                        object_id=object_id,
+                        indexes=some,
+                        into=rest,
+                        free=free,
+                        states=bytearray(states),
+                        deadline=deadline,
+                    )
+                    await self._complete(get, away)
+                    states = bytes(get.states)
+                _check_states(states, object_id, some)
+                parts.append(states)
+        finally:
+            timing.observe(self._clock.now() - began, len(indexes))
         if free is not GetFree.NEVER:
             self._room.wake()
-        return states
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _get_some(
-        self,
-        pool_id: int,
-        object_id: int,
-        indexes: Sequence[int],
-        into: memoryview,
-        free: GetFree,
-        deadline: float,
-    ) -> bytes:
-        states, away = self._cache.get_many(pool_id, object_id, indexes, into, free=free)
-        self._counters.local_hits += states.count(PageState.PRESENT)
-        if len(away):
-            get = PendingGet(
-                cache=self._cache,
-                pool_id=pool_id,
-                object_id=object_id,
-                indexes=indexes,
-                into=into,
-                free=free,
-                states=bytearray(states),
-                deadline=deadline,
-            )
-            try:
-                await self._fetcher.complete(get, away)
-            finally:
-                self._spiller.poke()  # pages came home
-            states = bytes(get.states)
-        if PageState.CORRUPT in states:
-            index = indexes[states.index(PageState.CORRUPT)]
-            raise CorruptPageError(f"page {index} of object {object_id:#x} fails its checksum")
-        return states
+    async def _complete(self, get: PendingGet, away: AwayPages) -> None:
+        try:
+            await self._fetcher.complete(get, away)
+        finally:
+            self._spiller.poke()  # pages came home
 
     # -- flush
     # -------------------------------------------------------------------------------------------
@@ -299,3 +312,9 @@ class ClusterStore:
         """See ``PageStore``."""
         self._check_open()
         return self._cache.extents(pool_id, object_id, start, stop)
+
+
+def _check_states(states: bytes, object_id: int, indexes: Sequence[int]) -> None:
+    if PageState.CORRUPT in states:
+        index = indexes[states.index(PageState.CORRUPT)]
+        raise CorruptPageError(f"page {index} of object {object_id:#x} fails its checksum")

@@ -34,6 +34,7 @@ from ramster.lenders import Lender, LenderTable
 from ramster.membership import Membership
 from ramster.pacing import SpillPacer
 from ramster.peers import Peers
+from ramster.timings import Timings
 from ramster.transport import SpillReply, SpillRequest
 from ramster.writeback import Writeback
 from zcache import AdoptStatus, PackedBlobs, PoolKind
@@ -58,6 +59,7 @@ class Deliveries:
         writeback: Writeback | None,
         clock: Clock,
         counters: ClusterCounters,
+        timings: Timings,
         *,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
@@ -69,6 +71,7 @@ class Deliveries:
         self._writeback = writeback
         self._clock = clock
         self._counters = counters
+        self._timings = timings
         self._on_end = on_end
         self._last_batch = 0
         self.pacer = SpillPacer(config.spill_batch_bytes, config.spill_bytes_in_flight_max)
@@ -127,9 +130,11 @@ class Deliveries:
             self._counters.spills_bad_answer += 1
             self._membership.on_room(lender, 0)
         finally:
+            took = self._clock.now() - sent_at
+            self._timings.spill.observe(took, len(blobs))
             self._membership.reserve(lender, -size)
             if known:
-                self.pacer.answered(lender, size, self._clock.now() - sent_at)
+                self.pacer.answered(lender, size, took)
             else:
                 self.pacer.failed(lender, size)
                 self._undo(lender, request)

@@ -36,7 +36,8 @@ from ramster.lenders import Lender, LenderTable
 from ramster.limits import FETCH_KEYS_MAX
 from ramster.peers import Peers
 from ramster.tasks import SupervisedTasks
-from ramster.transport import FetchRequest
+from ramster.timings import Timings
+from ramster.transport import FetchReply, FetchRequest
 from zcache import PoolKind
 
 __all__ = ["Answers", "CopyName", "FetchCalls"]
@@ -92,6 +93,7 @@ class FetchCalls:
         clock: Clock,
         counters: ClusterCounters,
         tasks: SupervisedTasks,
+        timings: Timings,
     ) -> None:
         self._config = config
         self._table = table
@@ -99,6 +101,7 @@ class FetchCalls:
         self._clock = clock
         self._counters = counters
         self._tasks = tasks
+        self._timings = timings
         self._lines: dict[tuple[Lender, PoolKind], _Line] = {}
 
     async def ask(
@@ -224,7 +227,7 @@ class FetchCalls:
             counters.fetches += 1
             try:
                 # The first attempts get half of the time: a lost message is asked for again.
-                reply = await self._peers.fetch(lender, request, left if attempts > 1 else left / 2)
+                reply = await self._fetch(lender, request, left if attempts > 1 else left / 2)
                 check_fetch_reply(request, reply)
             except PeerTimeoutError:
                 counters.fetches_timed_out += 1
@@ -247,3 +250,11 @@ class FetchCalls:
             if again_at > self._clock.now():
                 await self._clock.sleep(again_at - self._clock.now())
             attempts += 1
+
+    async def _fetch(self, lender: Lender, request: FetchRequest, timeout_s: float) -> FetchReply:
+        """One message, measured."""
+        began = self._clock.now()
+        try:
+            return await self._peers.fetch(lender, request, timeout_s)
+        finally:
+            self._timings.fetch.observe(self._clock.now() - began, len(request.keys))

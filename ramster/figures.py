@@ -17,6 +17,7 @@ from ramster.config import NodeConfig
 from ramster.nbd.counters import NbdSnapshot
 from ramster.processes import pid_namespace, start_time
 from ramster.snapshot import ClusterSnapshot, WritebackSnapshot
+from ramster.timings import Timings
 from zcache import PAGE_SIZE, CacheContract
 
 __all__ = ["Figures", "collect"]
@@ -34,9 +35,11 @@ def collect(
     endpoints: dict[str, Any],
     cluster: ClusterSnapshot | None,
     nbd: NbdSnapshot | None,
+    timings: Timings | None = None,
 ) -> Figures:
     """The figures of this moment; ``cluster`` and ``nbd`` are the snapshots of those parts, if
-    they run."""
+    they run. ``timings``: the node's; None shows empty ones."""
+    timings = timings or Timings()
     stats = cache.stats()
     own = stats.pages_local + stats.pages_same_filled + stats.pages_in_transit + stats.pages_away
     stored = stats.pages_local + stats.pages_in_transit
@@ -89,6 +92,8 @@ def collect(
         "owners": [] if cluster is None else [_peer(asdict(owner)) for owner in cluster.foreign],
         "writeback": None if cluster is None else _writeback(cluster.writeback),
         "nbd": None if nbd is None else nbd.as_dict(),
+        "latency": timings.latency(peers=cluster is not None, nbd=nbd is not None),
+        "batches": timings.batches(peers=cluster is not None),
     }
 
 

@@ -28,6 +28,7 @@ from ramster.nbd.server import NbdServer
 from ramster.stats_server import StatsServer
 from ramster.store import LocalStore, PageStore
 from ramster.tasks import SupervisedTasks
+from ramster.timings import Timings
 from ramster.upkeep import Upkeep
 from zcache import Cache, CacheContract, PoolKind
 
@@ -67,6 +68,7 @@ class Node:
         self._cluster: Cluster | None = None
         self._nbd: NbdServer | None = None
         self._tasks = SupervisedTasks()
+        self._timings = Timings()
         self._started_at = 0.0
 
     @property
@@ -103,7 +105,7 @@ class Node:
             if self.config.mode is Mode.RAMSTER or self.config.writeback is not None:
                 await self._start_cluster(parts, self._cache)
             else:
-                local = LocalStore(self._cache)
+                local = LocalStore(self._cache, timings=self._timings)
                 parts.callback(local.close)
                 self._store = local
             await self._start_block_devices(parts)
@@ -157,6 +159,7 @@ class Node:
             endpoints=self.endpoints,
             cluster=None if self._cluster is None else self._cluster.snapshot(),
             nbd=None if self._nbd is None else self._nbd.snapshot(),
+            timings=self._timings,
         )
 
     # -- the parts, in their order -----------------------------------------------------------------
@@ -194,6 +197,7 @@ class Node:
             clock=LoopClock(),
             random=random.Random(),
             writeback=self._open_writeback(parts),
+            timings=self._timings,
         )
         parts.push_async_callback(cluster.stop, goodbye_s=_GOODBYE_S)
         await cluster.start()
@@ -252,6 +256,6 @@ class Node:
             Export(spec.name, spec.size_bytes, pools[spec.replicas, spec.codec], number)
             for number, spec in enumerate(specs, start=1)
         ]
-        self._nbd = NbdServer(self.store, exports)
+        self._nbd = NbdServer(self.store, exports, timings=self._timings)
         parts.push_async_callback(self._nbd.close)
         self.endpoints["nbd"] = [await self._nbd.start(url) for url in self.config.nbd]

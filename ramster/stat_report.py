@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ramster.figures import Figures
+from ramster.histograms import quantile
 from ramster.quantities import show_size
 from zcache import PAGE_SIZE
 
@@ -23,7 +24,7 @@ def render(figures: Figures) -> str:
     if figures["mode"] == "ramster":
         sections += [_peers(figures["peers"]), _owners(figures["owners"])]
     if figures["nbd"] is not None:
-        sections.append(_exports(figures["nbd"]))
+        sections.append(_exports(figures["nbd"], figures["latency"]["nbd"]))
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -127,7 +128,35 @@ def _traffic(figures: Figures) -> str:
             f"{_count(cluster['fetches'])} messages; "
             f"{_count(cluster['pages_lost'])} lost, {_count(cluster['pages_corrupt'])} corrupt",
         ]
+    lines += _times(figures["latency"])
     return "traffic since the start\n" + "\n".join(lines)
+
+
+def _times(latency: dict[str, Any]) -> list[str]:
+    """Half, and 99 in 100, took at most so long; nothing for what has not happened."""
+    names = {"get here": "get_local", "get away": "get_remote", "put": "put"}
+    shown = [_within(name, latency[key]) for name, key in names.items()]
+    peers = [_within(name, latency[name]) for name in ("fetch", "spill")]
+    lines = ["; ".join(filter(None, some)) for some in (shown, peers)]
+    titles = ("  took     p50, p99: ", " " * 11)
+    return [title + line for title, line in zip(titles, lines, strict=True) if line]
+
+
+def _within(name: str, histogram: dict[str, Any] | None) -> str:
+    if histogram is None or not histogram["count"]:
+        return ""
+    bounds, counts = histogram["bounds"], histogram["counts"]
+    found = [quantile(share, bounds, counts) or 0.0 for share in (0.5, 0.99)]
+    return f"{name} " + ", ".join(map(_short, found))
+
+
+def _short(seconds: float) -> str:
+    """A duration of microseconds to minutes, to two or three digits."""
+    for unit, factor in (("us", 1e6), ("ms", 1e3)):
+        if seconds * factor < 999.5:
+            number = seconds * factor
+            return f"{number:.1f} {unit}" if number < 9.95 else f"{number:.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _writeback(file: dict[str, Any]) -> str:
@@ -172,7 +201,7 @@ def _owners(owners: list[dict[str, Any]]) -> str:
     return "pages held for\n" + table(["node", "pages", "heard"], rows)
 
 
-def _exports(nbd: dict[str, Any]) -> str:
+def _exports(nbd: dict[str, Any], latency: dict[str, Any] | None) -> str:
     rows = [
         [
             export["name"],
@@ -185,7 +214,9 @@ def _exports(nbd: dict[str, Any]) -> str:
         for export in nbd["exports"]
     ]
     titles = ["export", "size", "clients", "read", "written", "errors"]
-    return "block devices\n" + table(titles, rows)
+    times = [_within(kind, found) for kind, found in (latency or {}).items()]
+    took = "; ".join(filter(None, times))
+    return "block devices\n" + table(titles, rows) + (f"\n  took p50, p99: {took}" if took else "")
 
 
 def _count(number: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Protocol
 
 from ramster.errors import (
@@ -19,6 +20,7 @@ from ramster.errors import (
 from ramster.limits import REPLICAS_MAX
 from ramster.removal import remove_object, remove_pool, remove_range
 from ramster.room import BATCH_PAGES_MAX, RoomQueue, pending_puts
+from ramster.timings import Timings
 from zcache import (
     PAGE_SIZE,
     BadHandleError,
@@ -148,12 +150,16 @@ class LocalStore:
 
     ``put_wait_s``: how long a put that finds the pool full waits for flushes of others to make
     room; 0 answers at once. Room that is made behind the store's back wakes nobody.
+    ``timings``: where batches are measured.
     """
 
-    def __init__(self, cache: CacheContract, *, put_wait_s: float = 0.0) -> None:
+    def __init__(
+        self, cache: CacheContract, *, put_wait_s: float = 0.0, timings: Timings | None = None
+    ) -> None:
         self._cache = cache
         self._put_wait_s = put_wait_s
         self._room = RoomQueue()
+        self._timings = timings or Timings()
         self._closed = False
 
     def close(self) -> None:
@@ -201,14 +207,31 @@ class LocalStore:
         """See ``PageStore``."""
         self._check_open()
         view = check_payload(indexes, payload)
-        refusal: CacheFullError | None = None
-        if len(indexes) <= BATCH_PAGES_MAX and not len(self._room):
-            # The usual put: there is room, and it waits for nothing.
-            try:
-                self._cache.put_many(pool_id, object_id, indexes, view, keep_old=keep_old)
-                return
-            except CacheFullError as full:
-                refusal = full
+        began = perf_counter()
+        try:
+            refusal: CacheFullError | None = None
+            if len(indexes) <= BATCH_PAGES_MAX and not len(self._room):
+                # The usual put: there is room, and it waits for nothing.
+                try:
+                    self._cache.put_many(pool_id, object_id, indexes, view, keep_old=keep_old)
+                    return
+                except CacheFullError as full:
+                    refusal = full
+            await self._put_waiting(pool_id, object_id, indexes, view, refusal, keep_old=keep_old)
+        finally:
+            self._timings.put.observe(perf_counter() - began, len(indexes))
+
+    async def _put_waiting(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        view: memoryview,
+        refusal: CacheFullError | None,
+        *,
+        keep_old: bool,
+    ) -> None:
+        """Put what is left after ``refusal``, or all."""
         deadline = asyncio.get_running_loop().time() + self._put_wait_s
         for first, put in pending_puts(
             self._cache, pool_id, object_id, indexes, view, keep_old=keep_old
@@ -235,25 +258,40 @@ class LocalStore:
         """See ``PageStore``."""
         self._check_open()
         view = check_target(indexes, into)
+        began = perf_counter()
         present = bytearray()
-        for first in range(0, len(indexes), BATCH_PAGES_MAX):
-            if first:
-                await asyncio.sleep(0)
-            some = indexes[first : first + BATCH_PAGES_MAX]
-            states, away = self._cache.get_many(
-                pool_id, object_id, some, view[first * PAGE_SIZE :], free=free
-            )
-            if len(away):
-                raise PageLostError(
-                    [some[i] for i in away.positions], "away at a peer, and this node has no peers"
+        try:
+            for first in range(0, len(indexes), BATCH_PAGES_MAX):
+                if first:
+                    await asyncio.sleep(0)
+                some = indexes[first : first + BATCH_PAGES_MAX]
+                present += self._get_some(
+                    pool_id, object_id, some, view[first * PAGE_SIZE :], free=free
                 )
-            if PageState.CORRUPT in states:
-                bad = some[states.index(PageState.CORRUPT)]
-                raise CorruptPageError(f"page {bad} of object {object_id:#x} fails its checksum")
-            present += states
+        finally:
+            self._timings.get_local.observe(perf_counter() - began, len(indexes))
         if free is not GetFree.NEVER:
             self._room.wake()
         return bytes(present)
+
+    def _get_some(
+        self,
+        pool_id: int,
+        object_id: int,
+        indexes: Sequence[int],
+        into: memoryview,
+        *,
+        free: GetFree,
+    ) -> bytes | bytearray:
+        states, away = self._cache.get_many(pool_id, object_id, indexes, into, free=free)
+        if len(away):
+            raise PageLostError(
+                [indexes[i] for i in away.positions], "away at a peer, and this node has no peers"
+            )
+        if PageState.CORRUPT in states:
+            bad = indexes[states.index(PageState.CORRUPT)]
+            raise CorruptPageError(f"page {bad} of object {object_id:#x} fails its checksum")
+        return states
 
     async def flush(self, pool_id: int, object_id: int, index: int) -> bool:
         """See ``PageStore``."""

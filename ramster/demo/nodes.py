@@ -23,9 +23,7 @@ _READY_S = 30.0
 _STOP_S = 10.0
 
 # The kernel ends the node when its parent dies, however that happens (Linux, PR_SET_PDEATHSIG = 1).
-_ENDS_WITH_ITS_PARENT = (
-    "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
-)
+_ENDS_WITH_ITS_PARENT = "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
 
 
 class NodeProcessError(RamsterError):

@@ -27,9 +27,11 @@ import asyncio
 import select
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ramster.event_log import EventLog
+from ramster.histograms import Histogram
 from ramster.nbd.budget import FlightBudget
 from ramster.nbd.counters import ConnectionFigures, Traffic
 from ramster.nbd.device import BlockDevice
@@ -67,6 +69,8 @@ class ConnectionHost(Protocol):
     limits: NbdLimits
     budget: FlightBudget
     exports: ExportTable
+    durations: Sequence[Histogram]
+    """By command, in seconds."""
 
     def device(self, export: Export) -> BlockDevice:
         """The device of an export."""
@@ -289,6 +293,7 @@ class Connection(asyncio.BufferedProtocol):
         self._responder = Responder(
             self._host.device(handshake.export),
             self.traffic,
+            self._host.durations,
             structured=handshake.structured,
             block_status=handshake.block_status,
             payload_bytes_max=self._limits.payload_bytes_max,

@@ -101,6 +101,15 @@ class NbdSnapshot:
     connections_total: int
     connections_refused: int
     """Closed at once, for too many were open."""
+    connections_waiting: int
+    """In line for a share of the bytes in flight."""
+    requests_in_flight: int
+    bytes_in_flight: int
+    """What requests hold of the budget and of their connections' own bytes; ..."""
+    bytes_in_flight_peak: int
+    """... the most of it; ..."""
+    bytes_in_flight_limit: int
+    """... and the budget."""
     handshake_timeouts: int
     protocol_errors: int
     """Connections closed because the client broke the protocol."""

@@ -6,10 +6,13 @@ cover: sockets and the number of requests under way (``connection.py``), pages (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from time import perf_counter
 from typing import Final, NamedTuple
 
 from ramster.errors import PageLostError, StoreClosedError, StoreFullError
 from ramster.event_log import EventLog
+from ramster.histograms import Histogram
 from ramster.nbd.counters import Traffic
 from ramster.nbd.device import FETCH_SLICE_PAGES, BlockDevice
 from ramster.nbd.protocol import (
@@ -100,12 +103,13 @@ def _refusal_of(error: Exception) -> Refusal:
 
 
 class Responder:
-    """Answers the requests of one connection."""
+    """Answers the requests of one connection. ``durations``: by command, in seconds."""
 
     def __init__(
         self,
         device: BlockDevice,
         traffic: Traffic,
+        durations: Sequence[Histogram],
         *,
         structured: bool,
         block_status: bool,
@@ -114,6 +118,7 @@ class Responder:
         self._device = device
         self._export = device.export
         self._traffic = traffic
+        self._durations = durations
         self._structured = structured
         self._block_status = block_status
         self._payload_bytes_max = payload_bytes_max
@@ -146,6 +151,7 @@ class Responder:
         """Carry a request out; returns its reply in pieces. Raises nothing of its own."""
         refusal = request.refusal
         if refusal is None:
+            began = perf_counter()
             try:
                 reply = await self._carry_out(request)
             except Exception as error:  # noqa: BLE001  told to the client, counted, logged
@@ -153,6 +159,8 @@ class Responder:
             else:
                 self._traffic.requests[request.command] += 1
                 return reply
+            finally:
+                self._durations[request.command].observe(perf_counter() - began)
         return [self.refuse(request.cookie, refusal)]
 
     def refuse(self, cookie: int, refusal: Refusal) -> bytes:

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from ramster.histograms import Histogram
 from ramster.nbd.budget import FlightBudget
 from ramster.nbd.connection import Connection
 from ramster.nbd.counters import ExportFigures, NbdSnapshot, Traffic
@@ -18,6 +19,7 @@ from ramster.nbd.export import Export, ExportTable
 from ramster.nbd.limits import NbdLimits
 from ramster.nbd.listener import Listener, open_listener
 from ramster.store import PageStore
+from ramster.timings import Timings
 
 __all__ = ["NbdServer"]
 
@@ -35,13 +37,20 @@ class NbdServer:
     """
 
     def __init__(
-        self, store: PageStore, exports: Sequence[Export], *, limits: NbdLimits | None = None
+        self,
+        store: PageStore,
+        exports: Sequence[Export],
+        *,
+        limits: NbdLimits | None = None,
+        timings: Timings | None = None,
     ) -> None:
         self.limits = limits or NbdLimits()
         self.budget = FlightBudget(
             self.limits.server_bytes_in_flight_max, self.limits.own_bytes_in_flight_max
         )
         """What requests of all connections hold at this moment, and held at most."""
+        self.durations: Sequence[Histogram] = (timings or Timings()).nbd
+        """By command, in seconds."""
         self.exports = ExportTable(exports)
         self._devices = {export.name: BlockDevice(store, export) for export in exports}
         self._past = {export.name: Traffic() for export in exports}
@@ -103,11 +112,17 @@ class NbdServer:
             if connection.export is not None:
                 users[connection.export.name] += 1
                 traffic[connection.export.name].add(connection.traffic)
+        connections = [connection.figures() for connection in self._connections]
         return NbdSnapshot(
             endpoints=[listener.url for listener, _ in self._listeners],
             connections_open=len(self._connections),
             connections_total=self._total,
             connections_refused=self._refused,
+            connections_waiting=self.budget.shares_waiting,
+            requests_in_flight=sum(connection.requests_in_flight for connection in connections),
+            bytes_in_flight=self.budget.bytes_taken + self.budget.bytes_own,
+            bytes_in_flight_peak=self.budget.bytes_peak,
+            bytes_in_flight_limit=self.budget.bytes_max,
             handshake_timeouts=self._timeouts,
             protocol_errors=self._protocol_errors,
             exports=[
@@ -120,7 +135,7 @@ class NbdServer:
                 )
                 for export in self.exports
             ],
-            connections=[connection.figures() for connection in self._connections],
+            connections=connections,
         )
 
     # -- for connections ---------------------------------------------------------------------------

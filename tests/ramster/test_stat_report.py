@@ -10,9 +10,13 @@ import pytest
 from ramster.addresses import Address
 from ramster.config import Mode, NodeConfig
 from ramster.embed import EmbeddedNode
-from ramster.stat_report import render, table
+from ramster.nbd.export import Export
+from ramster.nbd.server import NbdServer
+from ramster.stat_report import _short, render, table
+from ramster.store import LocalStore
+from ramster.timings import Timings
 from tests.ramster.test_figures import CLUSTER, collected
-from zcache import PoolKind
+from zcache import Cache, CacheConfig, PoolKind
 
 
 def test_columns_are_as_wide_as_they_must_be() -> None:
@@ -38,6 +42,29 @@ def test_the_page_of_a_lone_node_says_what_it_stores() -> None:
     assert "  puts     256: 256 stored, 0 refused for want of room\n" in page
     assert "\npeers" not in page
     assert "block devices" not in page
+
+
+def test_durations_are_shown_of_what_has_happened() -> None:
+    timings = Timings()
+    for seconds in [2e-6] * 98 + [0.3, 0.4]:
+        timings.get_local.observe(seconds, 1)
+    timings.fetch.observe(2e-3, 1)
+    timings.nbd[1].observe(3e-5)
+    figures = collected(Mode.RAMSTER, CLUSTER)
+    figures["latency"] = timings.latency(peers=True, nbd=True)
+    store = LocalStore(Cache(CacheConfig(pool_bytes_max=2**20)))
+    figures["nbd"] = NbdServer(store, [Export("disk", 4096, 0, 1)]).snapshot().as_dict()
+    page = render(figures)
+    assert "  took     p50, p99: get here 1.8 us, 375 ms\n           fetch 1.8 ms, 2.5 ms\n" in page
+    assert "\n  took p50, p99: write 38 us, 50 us\n" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0, "0.0 us"), (9.96e-6, "10 us"), (0.9994e-3, "999 us"), (0.0021, "2.1 ms"), (5, "5.0 s")],
+)
+def test_durations_are_short(seconds: float, shown: str) -> None:
+    assert _short(seconds) == shown
 
 
 def test_the_page_of_a_cluster_lists_peers_owners_and_losses() -> None:

@@ -72,7 +72,7 @@ def test_flags_and_variables_in_documents_exist(document: Path) -> None:
 def test_each_metric_has_its_line_and_no_other_has() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     expected = [
-        f"| `{row.name}` | {'counter' if row.is_counter else 'gauge'} "
+        f"| `{row.name}` | {row.type} "
         f"| {', '.join(f'`{label}`' for label in row.labels) or '-'} | {row.help} |"
         for row in METRICS
     ]

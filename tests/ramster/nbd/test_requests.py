@@ -13,6 +13,7 @@ from ramster.nbd.device import BlockDevice
 from ramster.nbd.export import Export
 from ramster.nbd.protocol import CHUNK, CHUNK_DONE, ChunkType, Command, CommandFlag, NbdError
 from ramster.nbd.requests import Refusal, Request, Responder, buffer_bytes
+from ramster.timings import Timings
 from tests.ramster.nbd.serving import GatedStore, make_store, run
 from zcache import CacheFullError, CorruptPageError, PoorCompressionError
 
@@ -30,6 +31,7 @@ def make(
     responder = Responder(
         device,
         traffic,
+        Timings().nbd,
         structured=structured,
         block_status=block_status,
         payload_bytes_max=PAYLOAD_MAX,
