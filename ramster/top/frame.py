@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from ramster.top.history import History, Track
+from ramster.top.latency import OPERATIONS
 from ramster.top.layout import (
     Cell,
     Column,
@@ -25,7 +26,7 @@ from ramster.top.layout import (
     table,
 )
 from ramster.top.reading import number, safe, text
-from ramster.top.sections import accounting_line, latency_rows, owner_rows, peer_reasons, peer_rows
+from ramster.top.sections import accounting_line, owner_rows, peer_reasons, peer_rows
 
 __all__ = ["SORTS", "WIDTH_MIN", "View", "ordered", "picture"]
 
@@ -261,22 +262,27 @@ def _flows(tracks: Sequence[Track], chosen: Track | None, name: Column, width: i
 
 def _latency(tracks: Sequence[Track], chosen: Track | None, name: Column, width: int) -> list[Line]:
     """p50 and p99 of operations; nothing where no node tells them."""
-    found = [(track, latency_rows(track.figures)) for track in _with_figures(tracks)]
-    operations = list(dict.fromkeys(row.operation for _, rows in found for row in rows))[:6]
+    shown = _with_figures(tracks)
+    operations = [
+        operation
+        for operation in OPERATIONS
+        if any(track.latencies.of(operation) is not None for track in shown)
+    ]
     if not operations:
         return []
-    columns = [name, *(Column(f"{operation[:13]}", 13) for operation in operations)]
-    lines = []
-    for track, rows in found:
-        by_name = {row.operation: row for row in rows}
-        cells = [_name_cell(track, chosen)]
+    columns = [name, *(Column(operation, 13) for operation in operations)]
+    rows = []
+    for track in shown:
+        row = [_name_cell(track, chosen)]
         for operation in operations:
-            row = by_name.get(operation)
-            cells.append(
-                Cell("-" if row is None else f"{show_seconds(row.p50_s)} {show_seconds(row.p99_s)}")
-            )
-        lines.append(cells)
-    return [(), _section("latency: p50 p99"), *table(width, columns, lines)]
+            took = track.latencies.of(operation)
+            row.append(Cell("-" if took is None else " ".join(map(show_seconds, took))))
+        rows.append(row)
+    return [
+        (),
+        _section("latency: half took, 99 of 100 took at most"),
+        *table(width, columns, rows),
+    ]
 
 
 def _of_one(track: Track, view: View, width: int) -> list[Line]:

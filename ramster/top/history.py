@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ramster.top.latency import Latencies
 from ramster.top.reading import number, safe, section, text
 
 __all__ = ["COUNTERS", "History", "Track", "rise"]
@@ -20,6 +21,9 @@ SPARK_SAMPLES = 60
 
 WINDOW_SAMPLES = 10
 """Intervals over which shares of hits are taken."""
+
+PASSED_S_MIN = 0.001
+"""Shortest time that a rate is taken over, whatever a node says."""
 
 NODES_MAX = 256
 """Nodes of one answer that are looked at."""
@@ -62,6 +66,7 @@ class Track:
     sparks: dict[str, deque[float]] = field(default_factory=dict)
     window: deque[dict[str, float]] = field(default_factory=lambda: deque(maxlen=WINDOW_SAMPLES))
     """Rises of the last intervals."""
+    latencies: Latencies = field(default_factory=Latencies)
     _counts: dict[str, float] = field(default_factory=dict)
 
     def share(self, part: str, *of: str) -> float | None:
@@ -82,8 +87,10 @@ class Track:
     def take(self, figures: Mapping[str, Any], at: float) -> None:
         """An answer of this node."""
         counts = _read(figures)
-        passed_s = at - self.at
-        if self._counts and passed_s > 0:
+        passed_s = self._passed_s(figures, at)
+        if passed_s == 0:
+            return  # the same once more: the asked node keeps answers for a moment
+        if self._counts:
             rises = {
                 name: rise(self._counts[name], count)
                 for name, count in counts.items()
@@ -96,6 +103,16 @@ class Track:
         self.figures, self.at, self.answers = figures, at, True
         self.state, self.reason = text(figures, "state"), ""
         self._counts = counts
+        self.latencies.take(figures)
+
+    def _passed_s(self, figures: Mapping[str, Any], at: float) -> float:
+        """Seconds between the figures before and these, by the node's own clock if it tells."""
+        before, after = number(self.figures, "uptime_s"), number(figures, "uptime_s")
+        if before is None or after is None:
+            return max(PASSED_S_MIN, at - self.at)
+        if self.answers and before == after:
+            return 0
+        return max(PASSED_S_MIN, rise(before, after))
 
     def miss(self, entry: Mapping[str, Any]) -> None:
         """The asked node has no answer of this one."""

@@ -11,18 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["mappings", "number", "safe", "section", "text"]
+__all__ = ["mappings", "number", "numbers", "safe", "section", "text"]
 
 NUMBER_MAX = 1e24
+NUMBERS_MAX = 256
+"""Longest list of numbers that is read."""
+
 TEXT_CHARS_MAX = 300
 
 
 def number(figures: Mapping[str, Any], *path: str) -> float | None:
     """The number at ``path``; None where there is none, or one that makes no sense (below 0)."""
+    return _sound(_at(figures, path))
+
+
+def numbers(figures: Mapping[str, Any], *path: str) -> tuple[float, ...]:
+    """The numbers in the list at ``path``; none unless each makes sense."""
     value = _at(figures, path)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value <= NUMBER_MAX else None  # no NaN passes either
+    if not isinstance(value, list) or len(value) > NUMBERS_MAX:
+        return ()
+    found = [sound for item in value if (sound := _sound(item)) is not None]
+    return tuple(found) if len(found) == len(value) else ()
 
 
 def text(figures: Mapping[str, Any], *path: str) -> str:
@@ -47,6 +56,12 @@ def safe(value: str) -> str:
     """Printable ASCII; "?" for each other character."""
     cut = value[:TEXT_CHARS_MAX]
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in cut)
+
+
+def _sound(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= NUMBER_MAX else None  # no NaN passes either
 
 
 def _at(figures: Any, path: tuple[str, ...]) -> Any:

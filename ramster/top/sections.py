@@ -1,4 +1,4 @@
-"""What is read of one node beside rates: its peers, its owners, latency, the accounting line.
+"""What is read of one node beside rates: its peers, its owners, the accounting line.
 
 Covers: rows from figures that may be missing or make no sense. Does not cover: where they stand in
 the picture (``frame.py``).
@@ -7,22 +7,14 @@ the picture (``frame.py``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ramster.top.layout import Cell, show_bytes, show_count, show_seconds, show_span
-from ramster.top.reading import mappings, number, section, text
+from ramster.top.reading import mappings, number, text
 
-__all__ = ["Latency", "accounting_line", "latency_rows", "owner_rows", "peer_reasons", "peer_rows"]
+__all__ = ["accounting_line", "owner_rows", "peer_reasons", "peer_rows"]
 
 _STATE_STYLES = {"alive": "good", "self": "dim", "connecting": "warn", "suspect": "warn"}
-
-
-class Latency(NamedTuple):
-    """How long an operation takes."""
-
-    operation: str
-    p50_s: float | None
-    p99_s: float | None
 
 
 def peer_rows(figures: Mapping[str, Any]) -> list[list[Cell]]:
@@ -64,17 +56,6 @@ def owner_rows(figures: Mapping[str, Any]) -> list[list[Cell]]:
         ]
         for owner in mappings(figures, "owners")
     ]
-
-
-def latency_rows(figures: Mapping[str, Any]) -> list[Latency]:
-    """Of the ``latency`` section; none where a node has none."""
-    rows = []
-    for operation in section(figures, "latency"):
-        shown = "".join(char for char in operation if char.isascii() and char.isprintable())
-        p50, p99 = (number(figures, "latency", operation, key) for key in ("p50_s", "p99_s"))
-        if p50 is not None or p99 is not None:
-            rows.append(Latency(shown, p50, p99))
-    return rows
 
 
 def accounting_line(figures: Mapping[str, Any]) -> str:

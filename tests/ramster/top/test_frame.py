@@ -55,6 +55,7 @@ def test_a_cluster_is_shown_with_its_nodes_pages_and_flows() -> None:
             "a",
             cluster={"spill_pages": 1200, "spill_bytes": 2**20, "pages_fetched": 50},
             cache={"gets": 100, "get_hits": 75, "gets_away": 25, "get_misses": 0, "puts": 300},
+            uptime_s=76.0,
         ),
         figures_of("b"),
     )
@@ -136,3 +137,14 @@ def test_the_accounts_of_a_node_are_shown_whole_on_as_many_lines_as_they_need() 
     text = shown(seen(answer_of(figures_of("a") | {"accounting": {"line": said}})), width=80)
     assert "memory of a" in text
     assert " ".join(said.split()) in " ".join(text.split())
+
+
+def test_latency_is_shown_where_a_node_tells_it() -> None:
+    put = {"bounds": [0.001, 0.002], "counts": [100, 0, 0]}
+    told = figures_of("a") | {"latency": {"put": put, "get_remote": None}}
+    text = shown(seen(answer_of(told, figures_of("b"))))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["a", "500us", "990us"] in rows
+    assert ["b", "-"] in rows
+    assert "get away" not in text
+    assert "latency" not in shown(seen(answer_of(figures_of("b"))))

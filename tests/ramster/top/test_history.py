@@ -18,16 +18,36 @@ def played(*samples: dict[str, Any]) -> History:
     for at, counters in enumerate(samples):
         cluster = {key: value for key, value in counters.items() if key.startswith("spill")}
         cache = {key: value for key, value in counters.items() if key not in cluster}
-        history.take(answer_of(figures_of("a", cluster=cluster, cache=cache)), float(at))
+        node = figures_of("a", cluster=cluster, cache=cache, uptime_s=75.0 + at)
+        history.take(answer_of(node), float(at))
     return history
 
 
 def test_a_rate_is_a_difference_over_time() -> None:
     history = History()
     for at, pages in ((10.0, 100), (12.0, 700)):
-        history.take(answer_of(figures_of("a", cluster={"spill_pages": pages})), at)
+        node = figures_of("a", cluster={"spill_pages": pages}, uptime_s=at)
+        history.take(answer_of(node), at + 1)
     assert history.tracks["a"].rates["spill_pages"] == 300
     assert list(history.tracks["a"].sparks["spill_pages"]) == [300]
+
+
+def test_time_is_that_of_the_node_and_an_answer_told_twice_is_one() -> None:
+    history = History()
+    for at, uptime_s, pages in ((1.0, 50.0, 100), (2.0, 50.0, 100), (2.1, 52.0, 700)):
+        node = figures_of("a", cluster={"spill_pages": pages}, uptime_s=uptime_s)
+        history.take(answer_of(node), at)
+    assert list(history.tracks["a"].sparks["spill_pages"]) == [300]
+    history.take(answer_of(node), 3.0)
+    assert history.tracks["a"].rates["spill_pages"] == 300
+
+
+def test_without_an_uptime_the_time_of_the_answers_is_taken() -> None:
+    history = History()
+    for at, pages in ((1.0, 100), (3.0, 300)):
+        node = figures_of("a", cluster={"spill_pages": pages}, uptime_s=None)
+        history.take(answer_of(node), at)
+    assert history.tracks["a"].rates["spill_pages"] == 100
 
 
 def test_the_first_answer_has_no_rates() -> None:
@@ -41,7 +61,10 @@ def test_a_counter_that_is_not_told_has_no_rate() -> None:
 
 
 def test_a_node_that_restarts_has_risen_to_where_it_is() -> None:
-    assert played({"spill_pages": 1000}, {"spill_pages": 40}).tracks["a"].rates["spill_pages"] == 40
+    history = played({"spill_pages": 1000})
+    node = figures_of("a", cluster={"spill_pages": 40}, uptime_s=4.0)
+    history.take(answer_of(node), 9.0)
+    assert history.tracks["a"].rates["spill_pages"] == 10  # 40 pages in its 4 seconds
 
 
 @given(st.floats(0, 1e24), st.floats(0, 1e24))
@@ -83,8 +106,8 @@ def test_a_node_that_ceases_to_answer_keeps_its_figures_and_has_no_rates() -> No
     assert (track.answers, track.state, track.reason) == (False, "dead", "gone?far")
     assert track.rates == {}
     assert track.figures["name"] == "a"
-    history.take(answer_of(figures_of("a", cluster={"spill_pages": 7})), 5.0)
-    assert history.tracks["a"].rates["spill_pages"] == 1  # 4 pages since it was heard, 4 s ago
+    history.take(answer_of(figures_of("a", cluster={"spill_pages": 7}, uptime_s=80.0)), 5.0)
+    assert history.tracks["a"].rates["spill_pages"] == 1  # 4 pages in 4 s, since it was heard
 
 
 def test_nodes_that_are_gone_from_the_answer_are_gone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramster.top.sections import accounting_line, latency_rows, owner_rows, peer_reasons, peer_rows
+from ramster.top.sections import accounting_line, owner_rows, peer_reasons, peer_rows
 from tests.ramster.top.clusters import HOSTILE, figures_of
 
 
@@ -47,8 +47,7 @@ def test_owners_are_shown_with_their_pages() -> None:
 
 @given(st.sampled_from([None, 3, HOSTILE, [HOSTILE], {"x": 1}, {HOSTILE: {"p50_s": 1}}]))
 def test_what_makes_no_sense_is_no_row_or_harmless(value: object) -> None:
-    figures = {"peers": value, "owners": value, "latency": value, "accounting": value}
+    figures = {"peers": value, "owners": value, "accounting": value}
     assert peer_rows(figures) == []
     assert owner_rows(figures) == []
-    assert all(row.operation.isprintable() for row in latency_rows(figures))
     assert accounting_line(figures) == ""
