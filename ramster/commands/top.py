@@ -21,6 +21,9 @@ __all__ = ["INTERVAL_S_MIN", "add_flags", "run"]
 
 INTERVAL_S_MIN = 0.1
 
+RATES_WAIT_S = 2.0
+"""How much longer one picture waits for newer figures: the asked node keeps them for a second."""
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """``--url``, ``--config``, ``--interval``, ``--once``."""
@@ -80,8 +83,10 @@ def _once(url: str, interval_s: float) -> int:
     history = History()
     try:
         history.take(fetch_cluster(url), time.monotonic())
-        time.sleep(interval_s)
-        history.take(fetch_cluster(url), time.monotonic())
+        latest = time.monotonic() + interval_s + RATES_WAIT_S
+        while not history.has_rates and time.monotonic() < latest:
+            time.sleep(interval_s)
+            history.take(fetch_cluster(url), time.monotonic())
     except StatsError as error:
         print(f"ramster top: {error}", file=sys.stderr)
         return 1

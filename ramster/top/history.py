@@ -146,6 +146,11 @@ class History:
         self.failure = ""
         """Why there is no answer now; empty while there is."""
 
+    @property
+    def has_rates(self) -> bool:
+        """Whether some node has been seen twice."""
+        return any(track.rates for track in self.tracks.values())
+
     def take(self, answer: Mapping[str, Any], at: float) -> None:
         """An answer: ``{"asked": NAME, "nodes": [...]}``."""
         tracks: dict[str, Track] = {}

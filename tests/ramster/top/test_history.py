@@ -38,6 +38,7 @@ def test_time_is_that_of_the_node_and_an_answer_told_twice_is_one() -> None:
         node = figures_of("a", cluster={"spill_pages": pages}, uptime_s=uptime_s)
         history.take(answer_of(node), at)
     assert list(history.tracks["a"].sparks["spill_pages"]) == [300]
+    assert history.has_rates
     history.take(answer_of(node), 3.0)
     assert history.tracks["a"].rates["spill_pages"] == 300
 
@@ -51,7 +52,9 @@ def test_without_an_uptime_the_time_of_the_answers_is_taken() -> None:
 
 
 def test_the_first_answer_has_no_rates() -> None:
-    assert played({"spill_pages": 100}).tracks["a"].rates == {}
+    history = played({"spill_pages": 100})
+    assert history.tracks["a"].rates == {}
+    assert not history.has_rates
 
 
 def test_a_counter_that_is_not_told_has_no_rate() -> None:
