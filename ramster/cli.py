@@ -29,6 +29,7 @@ COMMANDS = {
     "config": "print the effective configuration as a file, with the source of each value",
     "info": "print what this installation can do",
     "bench": "run benchmarks, compare and show their results",
+    "doctor": "say what this machine lacks for each feature, and how to put it right",
     "estimate": "sample the memory of a process, or files, and say what zcache would give",
     "demo": "start three nodes on this machine, fill the first one, read all back and compare",
 }

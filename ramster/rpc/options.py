@@ -11,19 +11,10 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from importlib import metadata
 
+from ramster.grpc_experiments import EXPERIMENTS, EXPERIMENTS_GRPCIO, EXPERIMENTS_VALUE
 from ramster.transport import MESSAGE_BYTES_MAX
 
 __all__ = ["ConnectionSettings", "prepare_environment"]
-
-EXPERIMENTS = "GRPC_EXPERIMENTS"
-EXPERIMENTS_VALUE = "-event_engine_client,-event_engine_listener"
-"""gRPC's older poller answers a fetch of 4 KiB in about half the time of its event engine
-(docs/wire.md).
-"""
-EXPERIMENTS_GRPCIO = ((1, 80), (1, 85))
-"""First and last release of grpcio that this was measured with. Experiments come and go with
-releases, and gRPC complains on the console about one that it does not know.
-"""
 
 ENVIRONMENT = {
     # Failures reach us as statuses; gRPC's own lines about them would only clutter the console.
