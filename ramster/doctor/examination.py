@@ -155,7 +155,9 @@ def _limits(config: NodeConfig, machine: Machine) -> list[Check]:
         (
             Feature.SWAP,
             "locked memory",
-            partial(pool_limits.check_locked_memory, limits, config),
+            lambda: pool_limits.check_locked_memory(
+                limits, config, nbd_swap=swapping.swaps_to_nbd(machine)
+            ),
         ),
     ]
 

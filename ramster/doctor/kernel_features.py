@@ -64,11 +64,8 @@ def check_nbd_module(machine: Machine, release: str) -> Finding:
     if "/nbd.ko" in (machine.text(f"{folder}/modules.dep") or ""):
         found, fix = "not loaded", "sudo modprobe nbd"
         return Finding(Feature.KERNEL_NBD, check, Status.MISSING, found, fix)
-    found = f"not loaded, and not among the modules of {release} here"
-    fix = (
-        "sudo modprobe nbd on the host (in a container or with a kernel of its own: one with "
-        "CONFIG_BLK_DEV_NBD); clients in user space do without (docs/nbd.md)"
-    )
+    found = f"not loaded, not among the modules of {release} here; clients in user space do without"
+    fix = "sudo modprobe nbd on the host, with a kernel that has it (CONFIG_BLK_DEV_NBD)"
     return Finding(Feature.KERNEL_NBD, check, Status.MISSING, found, fix)
 
 
@@ -90,7 +87,7 @@ def check_fuse(
         fix = "sudo modprobe fuse; in a container: docker run --device /dev/fuse"
         return Finding(Feature.FUSE, "fuse", Status.MISSING, found, fix)
     if not may_use(os.fspath(machine.root / "dev/fuse")):
-        found, fix = "/dev/fuse is not for this user", "sudo chmod 666 /dev/fuse, as udev has it"
+        found, fix = "/dev/fuse is not for this user", "sudo chmod 666 /dev/fuse (what udev does)"
         return Finding(Feature.FUSE, "fuse", Status.MISSING, found, fix)
     if which("fusermount3") is None and which("fusermount") is None:
         found, fix = "/dev/fuse is there, fusermount3 is not", "sudo apt install fuse3"

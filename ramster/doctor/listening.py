@@ -50,7 +50,7 @@ def _reach(config: NodeConfig) -> list[Finding]:
     if not elsewhere or not _is_loopback(config.listen.host):
         return []
     found = f"{config.listen} is this machine alone: {elsewhere[0]} cannot spill to it"
-    fix = "--listen with this machine's address, on a network you trust: peers are not asked who"
+    fix = "--listen with this machine's address, on a network you trust: nothing is authenticated"
     return [Finding(Feature.PEERS, "listen", Status.NOTE, found, fix)]
 
 

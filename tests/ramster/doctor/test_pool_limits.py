@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ramster.config import NodeConfig
+from ramster.config import Mode, NodeConfig
 from ramster.doctor.findings import Status
 from ramster.doctor.pool_limits import (
+    ADDRESS_SPACE_BESIDE_POOL_BYTES,
     BESIDE_POOL_BYTES,
     ResourceLimits,
     check_address_space,
@@ -54,19 +55,19 @@ def test_too_few_open_files_are_bad_and_the_hard_limit_is_said() -> None:
     assert "the hard limit is 16" in hard.fix
 
 
-@pytest.mark.parametrize(
-    ("limit", "status"),
-    [
-        (None, Status.OK),
-        (2 * WANTED, Status.OK),
-        (2 * WANTED - 1, Status.NOTE),
-        (WANTED, Status.NOTE),
-        (WANTED - 1, Status.BAD),
-    ],
-)
-def test_address_space_under_the_pool_is_bad(limit: int | None, status: Status) -> None:
-    given = limits() if limit is None else limits(address_space=limit)
-    assert check_address_space(given, CONFIG).status is status
+@pytest.mark.parametrize("mode", Mode)
+def test_address_space_under_the_pool_and_the_node_is_bad(mode: Mode) -> None:
+    config = NodeConfig(name="n", pool_limit=GIB, mode=mode)
+    least = GIB + ADDRESS_SPACE_BESIDE_POOL_BYTES[mode]
+    expected = {
+        least - 1: Status.BAD,
+        least: Status.NOTE,
+        least + 2**29 - 1: Status.NOTE,
+        least + 2**29: Status.OK,
+    }
+    for limit, status in expected.items():
+        assert check_address_space(limits(address_space=limit), config).status is status, limit
+    assert check_address_space(limits(), config).status is Status.OK
 
 
 @pytest.mark.parametrize(
@@ -94,10 +95,13 @@ def test_ram_is_there_and_free(tmp_path: Path, total: int, available: int, statu
     assert check_physical_memory(machine, CONFIG).status is status
 
 
-def test_locked_memory_is_never_worse_than_a_note() -> None:
-    assert check_locked_memory(limits(), CONFIG).status is Status.OK
-    assert check_locked_memory(limits(locked_memory=WANTED), CONFIG).status is Status.OK
-    assert check_locked_memory(limits(locked_memory=0), CONFIG).status is Status.NOTE
+def test_locked_memory_matters_where_the_machine_swaps_to_a_node() -> None:
+    assert check_locked_memory(limits(), CONFIG, nbd_swap=True).status is Status.OK
+    enough = limits(locked_memory=WANTED)
+    assert check_locked_memory(enough, CONFIG, nbd_swap=True).status is Status.OK
+    little = limits(locked_memory=WANTED - 1)
+    assert check_locked_memory(little, CONFIG, nbd_swap=True).status is Status.NOTE
+    assert check_locked_memory(little, CONFIG).status is Status.OK
 
 
 @pytest.mark.parametrize(("limit", "status"), [(65530, Status.OK), (4223, Status.BAD)])
