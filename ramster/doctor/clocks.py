@@ -3,7 +3,7 @@
 Covers: a short sample, and the kernel's word. Does not cover: how a node uses time.
 
 A node decides nothing by the time of day: deadlines, leases and heartbeats are on the monotonic
-clock of each machine, and no time is sent to peers. The time of day is in the lines of the log.
+clock of each machine, and no time of day is sent to peers. It is in the lines of the log.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ BESIDE_POOL_BYTES = 128 * 2**20
 """Allowed for beside the pool's frames: interpreter, index, buffers of NBD and of the peers."""
 
 ADDRESS_SPACE_BESIDE_POOL_BYTES = {Mode.ZCACHE: 128 * 2**20, Mode.RAMSTER: 650 * 2**20}
-"""Address space of a node before its first page: 111 and 649 MiB, measured with Python 3.11 and
+"""Address space of a node before its first page: 110 and 648 MiB, measured with Python 3.11 and
 grpcio 1.85 (threads reserve stacks that they do not use)."""
 
 _SEGMENTS_BYTES = 512 * 2**20

@@ -175,8 +175,12 @@ def _table(estimate: Estimate) -> list[str]:
             "of the pages, stored as they are",
         ),
         ("pool", [show_size(p.pool.value) for p in estimate.predicted], "in frames"),
-        ("  at least", [show_size(p.pool.low) for p in estimate.predicted], "by 95 of 100 samples"),
-        ("  at most", [show_size(p.pool.high) for p in estimate.predicted], ""),
+        (
+            "  from",
+            [show_size(p.pool.low) for p in estimate.predicted],
+            "95 of 100 such samples say",
+        ),
+        ("  to", [show_size(p.pool.high) for p in estimate.predicted], ""),
         ("index", [show_size(p.metadata_bytes) for p in estimate.predicted], "beside it, about"),
         (
             "saves",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import random
 import subprocess
@@ -103,12 +105,8 @@ def test_pages_that_went_meanwhile_are_counted(
 
 
 def test_one_page_that_went_is_left_out() -> None:
-    import mmap
-
     own = mmap.mmap(-1, 8 * PAGE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     own[:] = b"x" * len(own)
-    import ctypes
-
     address = ctypes.addressof(ctypes.c_char.from_buffer(own))
     own.madvise(mmap.MADV_DONTNEED, 2 * PAGE_SIZE, PAGE_SIZE)
     memory = os.open("/proc/self/mem", os.O_RDONLY)
@@ -121,6 +119,15 @@ def test_one_page_that_went_is_left_out() -> None:
         os.close(pagemap)
     assert bytes(pages) == b"x" * 7 * PAGE_SIZE
     assert vanished == 2  # given back, and never mapped
+
+
+@pytest.mark.parametrize(
+    ("top", "category"),
+    [(0x80, 1), (0x81, 1), (0xA0, 0), (0xA1, 0), (0x40, 2), (0x60, 2), (0x00, 0), (0x01, 0)],
+)
+def test_entries_of_pagemap_are_resident_swapped_or_neither(top: int, category: int) -> None:
+    # Bits 63 present, 62 swapped, 61 of a file, 56 mapped by one process.
+    assert process_memory._CATEGORIES[top] == category
 
 
 def test_a_process_that_is_gone_is_said() -> None:
