@@ -13,7 +13,8 @@ from pathlib import Path
 
 __all__ = ["ControlGroup", "Machine"]
 
-_TEXT_BYTES_MAX = 2**20
+_TEXT_BYTES_MAX = 8 * 2**20
+"""Enough for a distribution's modules.dep, the largest that is looked at."""
 
 
 @dataclass(frozen=True, slots=True)

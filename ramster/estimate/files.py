@@ -72,6 +72,7 @@ def sample_files(
     """
     walk = _Walk(time.monotonic() + seconds_max)
     reservoir: PageReservoir[_Place] = PageReservoir(count, rng)
+    paths = list(dict.fromkeys(paths))
     for path in paths:
         try:
             with open(path, "rb", opener=_opener) as stream:
@@ -84,7 +85,7 @@ def sample_files(
                 raise _refused("file", path, "a folder") from None
             raise _refused("file", path, error.strerror or str(error)) from None
         _offer(path, found, reservoir, walk)
-    source = str(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
+    source = _shown(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
     return _finish(source, reservoir, walk, seconds_max, rng)
 
 
@@ -105,7 +106,13 @@ def sample_folder(
         raise _refused("dir", folder, error.strerror or str(error)) from None
     for path, found in _walk(folder, device, walk, rng):
         _offer(path, found, reservoir, walk)
-    return _finish(folder, reservoir, walk, seconds_max, rng)
+    return _finish(_shown(folder), reservoir, walk, seconds_max, rng)
+
+
+def _shown(path: str) -> str:
+    """A path that a terminal takes, whatever bytes are in it."""
+    text = os.fsencode(path).decode(errors="replace")
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _refused(key: str, path: str, reason: str) -> ConfigurationError:

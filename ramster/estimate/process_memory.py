@@ -20,7 +20,6 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from itertools import compress
 from pathlib import Path
 
 from ramster.estimate.sampling import EstimateError, PageReservoir, Sample
@@ -45,6 +44,8 @@ def _category(top: int) -> int:
 
 
 _CATEGORIES = bytes(_category(top) for top in range(256))
+
+_RESIDENT_BYTE = re.compile(re.escape(bytes([_RESIDENT])))
 
 _HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ")
 
@@ -166,7 +167,7 @@ def _mappings(pid: int) -> tuple[list[tuple[int, int]], int]:
                 place = (int(head[1], 16), int(head[2], 16)) if head[3].endswith(b"p") else None
                 sizes = dict.fromkeys(sizes, 0)
                 continue
-            key, *values = line.split()
+            key, *values = line.split() or [b""]
             if key in sizes:
                 sizes[key] = int(values[0]) * 1024
             elif key == b"VmFlags:" and place and any(sizes.values()) and b"ht" not in values:
@@ -189,9 +190,8 @@ def _address_of(start: int, categories: bytes) -> Callable[[int], int]:
     resident: list[int] = []
 
     def address(number: int) -> int:
-        if not resident:  # few chunks of a large process have a page in the sample
-            chosen = (category == _RESIDENT for category in categories)
-            resident.extend(compress(range(len(categories)), chosen))
+        if not resident:  # not every chunk of a large process has a page in the sample
+            resident.extend(match.start() for match in _RESIDENT_BYTE.finditer(categories))
         return start + resident[number] * PAGE_SIZE
 
     return address

@@ -178,7 +178,7 @@ def _table(estimate: Estimate) -> list[str]:
         (
             "  from",
             [show_size(p.pool.low) for p in estimate.predicted],
-            "95 of 100 such samples say",
+            "as 95 of 100 samples say",
         ),
         ("  to", [show_size(p.pool.high) for p in estimate.predicted], ""),
         ("index", [show_size(p.metadata_bytes) for p in estimate.predicted], "beside it, about"),

@@ -46,6 +46,16 @@ def test_the_last_page_is_filled_up_with_zeros(tmp_path: Path) -> None:
     assert sample.pages.endswith(b"rest" + bytes(PAGE_SIZE - 4))
 
 
+def test_a_file_that_is_named_twice_counts_once_and_its_name_may_be_any_bytes(
+    tmp_path: Path,
+) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n")
+    Path(path).write_bytes(b"x" * PAGE_SIZE)
+    sample = sample_files([path, path], 100, random.Random(1))
+    assert sample.pages_total == 1
+    assert sample.source == f"{tmp_path}/\ufffd?"
+
+
 def test_files_count_by_their_size(tmp_path: Path) -> None:
     numbered(tmp_path, "large", 900)
     for number in range(100):
