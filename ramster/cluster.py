@@ -414,9 +414,11 @@ class Cluster:
     def snapshot(self) -> ClusterSnapshot:
         """This node's view of the cluster, now."""
         now, stats = self._clock.now(), self._cache.stats()
-        gone = unreachable = short = 0
+        gone = unreachable = short = at_peers = copies = 0
         for number, counts in stats.away_by_where.items():
             place = self._table.place(number)
+            at_peers += sum(counts) if place.lenders else 0
+            copies += sum(counts) * len(place.lenders)
             if place.disk or self._replication.held(place):
                 short += sum(counts) if self._replication.missing(place) else 0
             elif any(map(self._membership.exists, place.lenders)):
@@ -441,6 +443,8 @@ class Cluster:
             foreign_pages=stats.pages_foreign,
             foreign_bytes=stats.bytes_foreign,
             pages_away=stats.pages_away,
+            pages_at_peers=at_peers,
+            copies_at_peers=copies,
             pages_unreachable=unreachable,
             pages_lost=gone,
             pages_under_replicated=short,

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ramster._version import __version__
+from ramster.accounting import account, resident_now
 from ramster.config import NodeConfig
 from ramster.nbd.counters import NbdSnapshot
 from ramster.processes import pid_namespace, start_time
@@ -36,9 +37,11 @@ def collect(
     cluster: ClusterSnapshot | None,
     nbd: NbdSnapshot | None,
     timings: Timings | None = None,
+    process_bytes: int | None = None,
 ) -> Figures:
     """The figures of this moment; ``cluster`` and ``nbd`` are the snapshots of those parts, if
-    they run. ``timings``: the node's; None shows empty ones."""
+    they run. ``timings``: the node's; None shows empty ones. ``process_bytes``: see
+    ``accounting.account``."""
     timings = timings or Timings()
     stats = cache.stats()
     own = stats.pages_local + stats.pages_same_filled + stats.pages_in_transit + stats.pages_away
@@ -84,6 +87,7 @@ def collect(
             "frames": stats.frames_used * PAGE_SIZE,
         },
         "ratio": None if ratio is None else round(ratio, 3),
+        "accounting": account(stats, cluster, resident_now(), process_bytes),
         "cache": {
             key: value for key, value in stats.as_dict().items() if key not in _SHOWN_ELSEWHERE
         },
@@ -138,6 +142,7 @@ _SHOWN_ELSEWHERE = frozenset(
         "frames_max",
         "frames_used",
         "frames_used_peak",
+        "frames_kept",
         "metadata_bytes",
         "pages_local",
         "pages_same_filled",
@@ -147,6 +152,7 @@ _SHOWN_ELSEWHERE = frozenset(
         "pages_persistent",
         "pages_ephemeral",
         "bytes_local",
+        "bytes_away",
         "bytes_foreign",
         "away_by_where",
     }

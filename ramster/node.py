@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ramster.accounting import held_bytes, resident_now
 from ramster.chronicle import Chronicle, Counts, counts_of
 from ramster.clock import LoopClock
 from ramster.config import Mode, NodeConfig
@@ -70,6 +71,8 @@ class Node:
         self._tasks = SupervisedTasks()
         self._timings = Timings()
         self._started_at = 0.0
+        self._process_bytes: int | None = None
+        """Resident memory of the process when this node had started, its cache not counted."""
 
     @property
     def state(self) -> str:
@@ -115,6 +118,9 @@ class Node:
             self._tasks.spawn(chronicle.run(), "chronicle")
             parts.push_async_callback(self._tasks.stop)
             self._parts = parts.pop_all()
+        resident = resident_now()
+        if resident is not None:
+            self._process_bytes = resident.total - held_bytes(self._cache.stats())
         self._state = "serving"
 
     async def drain(self, limit_s: float) -> DrainReport | None:
@@ -160,6 +166,7 @@ class Node:
             cluster=None if self._cluster is None else self._cluster.snapshot(),
             nbd=None if self._nbd is None else self._nbd.snapshot(),
             timings=self._timings,
+            process_bytes=self._process_bytes,
         )
 
     # -- the parts, in their order -----------------------------------------------------------------

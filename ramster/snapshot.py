@@ -80,6 +80,10 @@ class ClusterSnapshot:
     foreign_bytes: int
     """Bytes of foreign blobs held here."""
     pages_away: int
+    pages_at_peers: int
+    """Pages away with a copy at some lender, gone lenders included."""
+    copies_at_peers: int
+    """Copies of those."""
     pages_unreachable: int
     """Pages at lenders that are dead or refuse this node: lost unless they answer again."""
     pages_lost: int

@@ -5,6 +5,7 @@ Covers: words, units, layout. Does not cover: where the figures come from (``fig
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,6 +73,8 @@ def _memory(figures: Figures) -> str:
         lines.append(
             f"  lent     {show_size(slots)} of the frames, of {show_size(pool['lend_limit_bytes'])}"
         )
+    account = figures["accounting"]["line"]
+    lines.append(textwrap.fill(f"  account  {account}", 100, subsequent_indent=11 * " "))
     return "\n".join(["memory", *lines])
 
 

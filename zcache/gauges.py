@@ -44,6 +44,7 @@ def snapshot(entries: Entries, spills: SpillDesk) -> CacheStats:
         pages_persistent=sum(table.counts[state | PERSISTENT] for state in _STATES),
         pages_ephemeral=sum(table.counts[state] for state in _STATES),
         bytes_local=table.byte_count(LOCAL) + table.byte_count(TRANSIT),
+        bytes_away=table.byte_count(AWAY),
         bytes_foreign=table.byte_count(LOCAL, foreign=True),
         bytes_foreign_slots=entries.foreign_slot_bytes,
         displaced_pending=len(entries.displaced),

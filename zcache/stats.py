@@ -72,6 +72,8 @@ class CacheStats:
     frames_max: int = 0
     frames_used: int = 0
     frames_used_peak: int = 0
+    frames_kept: int = 0
+    """Frames in memory beside those in use: on their way back to the system, or asked for ahead."""
     zspages: int = 0
     pools: int = 0
     objects: int = 0
@@ -89,6 +91,8 @@ class CacheStats:
     pages_ephemeral: int = 0
     bytes_local: int = 0
     """Bytes of the blobs of pages_local and pages_in_transit (compressed)."""
+    bytes_away: int = 0
+    """Bytes of the blobs of pages_away, each counted once, whoever holds copies."""
     bytes_foreign: int = 0
     bytes_foreign_slots: int = 0
     """Bytes of the slots that foreign blobs occupy: what the quota limits."""

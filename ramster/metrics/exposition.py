@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from ramster.figures import Figures
+from ramster.metrics.accounting_rows import ACCOUNTING_ROWS
 from ramster.metrics.cluster_rows import CLUSTER_ROWS, PEER_ROWS
 from ramster.metrics.device_rows import NBD_ROWS, WRITEBACK_ROWS
 from ramster.metrics.duration_rows import DURATION_ROWS
@@ -35,6 +36,7 @@ __all__ = ["METRICS", "registry_of"]
 
 METRICS: tuple[MetricRow, ...] = (
     *NODE_ROWS,
+    *ACCOUNTING_ROWS,
     *CACHE_ROWS,
     *CLUSTER_ROWS,
     *PEER_ROWS,

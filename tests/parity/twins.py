@@ -17,7 +17,7 @@ from zcache import AwayPage, CacheConfig, CacheContract, PackedBlobs, SpillTicke
 
 __all__ = ["Buffers", "Pair", "Twins"]
 
-UNCOMPARED = ("metadata_bytes",)
+UNCOMPARED = ("metadata_bytes", "frames_kept")
 """Figures that are each implementation's own."""
 
 

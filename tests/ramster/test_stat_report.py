@@ -84,6 +84,8 @@ def test_the_page_of_a_cluster_lists_peers_owners_and_losses() -> None:
     ) in page
     assert " found no room at once (0 writes waited)" in page
     assert all(len(line) <= 100 for line in lines)
+    account = page[page.index("  account  logical 36.0 KiB") :].partition("\n\n")[0]
+    assert " ".join(account.split()).endswith("; resident memory is not known on this system")
 
 
 def test_a_node_without_peers_in_ramster_mode_says_so() -> None:

@@ -278,6 +278,17 @@ impl<R: Record> Arena<R> {
             })
     }
 
+    /// Frames in memory that no open zspage has: those of pending ones, and those asked for ahead.
+    pub fn frames_kept(&self) -> usize {
+        let ahead: usize = self
+            .segments
+            .iter()
+            .flatten()
+            .map(|s| s.populated.saturating_sub(s.records.len()))
+            .sum();
+        (self.pending.len() + ahead) * (self.zspage_bytes / FRAME_BYTES)
+    }
+
     /// Bytes of all this beside the frames: records above all.
     pub fn metadata_bytes(&self) -> usize {
         let records: usize = self

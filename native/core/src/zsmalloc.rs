@@ -555,6 +555,13 @@ impl Zsmalloc {
         self.frames_used
     }
 
+    /// Frames in memory beside those of open zspages: on their way back to the system, or asked
+    /// for ahead.
+    pub fn frames_kept(&self) -> u64 {
+        let arenas: usize = self.arenas.iter().map(Arena::frames_kept).sum();
+        (arenas + self.huge.frames_kept()) as u64
+    }
+
     /// The highest value of `frames_used` so far.
     pub fn frames_peak(&self) -> u64 {
         self.frames_peak
