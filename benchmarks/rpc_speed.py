@@ -27,6 +27,7 @@ from ramster.rpc import GrpcTransport, PeerServer
 from ramster.transport import (
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     HeartbeatReply,
@@ -73,6 +74,9 @@ class KeepingHandler:
 
     def on_flush(self, _: FlushRequest) -> None:
         self.blobs = PackedBlobs()
+
+    def on_figures(self, _: FiguresRequest) -> bytes:
+        return b"{}"
 
 
 def batch(pages: int, blob_bytes: int) -> PackedBlobs:

@@ -12,7 +12,7 @@ that are handed in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -74,6 +74,7 @@ class Cluster:
         random: Random,
         writeback: Writeback | None = None,
         timings: Timings | None = None,
+        figures: Callable[[], bytes] | None = None,
     ) -> None:
         if config.writeback_safety and writeback is None:
             raise ConfigurationError(
@@ -140,6 +141,7 @@ class Cluster:
             incarnation=self.incarnation,
             wanted=lambda: self._guests.ask_for_room(),
             freed=self._guests_left,
+            figures=figures,
         )
         self._guests = Guests(
             cache,
@@ -256,6 +258,10 @@ class Cluster:
         self._spiller.target = target
         self._spiller.poke()
         self._room.wake()
+
+    async def ask_figures(self, address: str, deadline_s: float) -> bytes:
+        """What a configured peer says of itself, unchecked. Raises PeerError."""
+        return await self._peers.ask_figures(address, deadline_s)
 
     # -- what happens
     # ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ RamsterError
     ├── PeerTimeoutError     no answer within the deadline (the call may have taken effect)
     ├── PeerUnreachableError no connection
     ├── PeerRefusedError     it answers and will not have us: cluster, version, page size, codec
+    │   └── PeerMethodMissingError   it knows no such call
     ├── UnknownLeaseError    the peer does not know our lease (any more): say hello again
     └── BadMessageError      bytes of a peer that break the protocol
 """
@@ -32,6 +33,7 @@ __all__ = [
     "MissingExtraError",
     "PageLostError",
     "PeerError",
+    "PeerMethodMissingError",
     "PeerRefusedError",
     "PeerTimeoutError",
     "PeerUnreachableError",
@@ -155,6 +157,10 @@ class PeerUnreachableError(PeerError):
 
 class PeerRefusedError(PeerError):
     """The peer answers and refuses us; the text is its reason."""
+
+
+class PeerMethodMissingError(PeerRefusedError):
+    """The peer knows no such call: it is older than this node, or no node."""
 
 
 class UnknownLeaseError(PeerError):

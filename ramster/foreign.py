@@ -38,6 +38,7 @@ from ramster.transport import (
     SPILL_PAYLOAD_BYTES_MAX,
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     HeartbeatReply,
@@ -65,7 +66,8 @@ class ForeignPages:
     """What a node answers to its peers as a lender.
 
     ``wanted`` tells how many bytes of foreign pages, over all owners, this node wants to be rid of.
-    ``freed`` is called when owners took pages back: there may be room for a writer.
+    ``freed`` is called when owners took pages back: there may be room for a writer. ``figures``
+    gives what peers are told that want to see this node's figures.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class ForeignPages:
         incarnation: int,
         wanted: Callable[[], int] = lambda: 0,
         freed: Callable[[], None] = lambda: None,
+        figures: Callable[[], bytes] | None = None,
     ) -> None:
         self._cache = cache
         self._config = config
@@ -87,6 +90,7 @@ class ForeignPages:
         self._incarnation = incarnation
         self._wanted = wanted
         self._freed = freed
+        self._figures = figures
         self._draining = False
         self._leases = Leases(cache, config, clock, random, counters)
         self.ended: asyncio.Event = self._leases.ended
@@ -198,6 +202,16 @@ class ForeignPages:
             wanted_bytes=0 if beat.leaving else self._wanted_of(lease),
             draining=self._draining,
         )
+
+    def on_figures(self, request: FiguresRequest) -> bytes:
+        """See ``PeerHandler``. A node that was given no figures tells none."""
+        if request.cluster != self._config.cluster:
+            raise PeerRefusedError(
+                f"cluster {request.cluster!r} offered: accepted is {self._config.cluster!r}"
+            )
+        if self._figures is None:
+            raise PeerRefusedError("this node tells no figures")
+        return self._figures()
 
     # -- data
     # ----------------------------------------------------------------------------------------

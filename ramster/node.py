@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, Self
 from ramster.accounting import held_bytes, resident_now
 from ramster.chronicle import Chronicle, Counts, counts_of
 from ramster.clock import LoopClock
+from ramster.cluster_figures import ClusterFigures
 from ramster.config import Mode, NodeConfig
 from ramster.errors import StoreClosedError
 from ramster.figures import Figures, collect
 from ramster.nbd.export import Export
 from ramster.nbd.server import NbdServer
+from ramster.peer_figures import encode_figures
 from ramster.stats_server import StatsServer
 from ramster.store import LocalStore, PageStore
 from ramster.tasks import SupervisedTasks
@@ -180,7 +182,10 @@ class Node:
             loop.call_soon_threadsafe(self._deliver, wanted)
             return wanted
 
-        server = StatsServer(request_figures, lambda: self._state)
+        view = ClusterFigures(self.figures, self._ask_figures, LoopClock())
+        parts.callback(view.close)
+        views = {"/cluster": lambda: asyncio.run_coroutine_threadsafe(view.collect(), loop)}
+        server = StatsServer(request_figures, lambda: self._state, views)
         self.endpoints["http"] = f"http://{server.start(self.config.http)}"
         parts.callback(server.close)
 
@@ -191,6 +196,15 @@ class Node:
             wanted.set_result(self.figures())
         except BaseException as error:  # noqa: BLE001  carried to whoever waits for the answer
             wanted.set_exception(error)
+
+    async def _ask_figures(self, address: str, deadline_s: float) -> bytes:
+        if self._cluster is None:
+            raise StoreClosedError(f"the node is {self._state}")
+        return await self._cluster.ask_figures(address, deadline_s)
+
+    def _told_figures(self) -> bytes:
+        """What peers are told of this node."""
+        return encode_figures(self.figures())
 
     async def _start_cluster(self, parts: AsyncExitStack, cache: CacheContract) -> None:
         # Imported here, so that a node without peers never loads the peer layer or grpc.
@@ -205,6 +219,7 @@ class Node:
             random=random.Random(),
             writeback=self._open_writeback(parts),
             timings=self._timings,
+            figures=self._told_figures,
         )
         parts.push_async_callback(cluster.stop, goodbye_s=_GOODBYE_S)
         await cluster.start()

@@ -29,6 +29,7 @@ from ramster.peer_state import Event, PeerState, StepKind
 from ramster.transport import (
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     PeerLink,
@@ -116,6 +117,11 @@ class Peers:
         await self._call(lender, lambda link: link.flush(request, deadline_s))
         self._membership.on_flushed(lender, now=self._clock.now())
         self._deliver([])  # there may be room
+
+    async def ask_figures(self, address: str, deadline_s: float) -> bytes:
+        """See ``PeerLink.figures``. Whatever comes of it, membership does not mind."""
+        request = FiguresRequest(cluster=self._config.cluster)
+        return await self._links[address].figures(request, deadline_s)
 
     async def _call(self, lender: Lender, send: Callable[[PeerLink], Awaitable[Reply]]) -> Reply:
         address = self._membership.address_of(lender)

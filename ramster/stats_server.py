@@ -1,4 +1,4 @@
-"""Figures over HTTP: /healthz, /stats (JSON), /metrics (Prometheus).
+"""Figures over HTTP: /healthz, /stats (JSON), /metrics (Prometheus), and other views as JSON.
 
 Covers: a small HTTP/1.1 server on a thread and an event loop of its own, so that a node whose
 loop hangs is seen to be unhealthy. Does not cover: the figures (``figures.py``), their
@@ -16,11 +16,11 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client.exposition import choose_encoder
 
@@ -50,13 +50,20 @@ class StatsServer:
     """Serves figures that ``request_figures`` promises; it is called on this server's thread.
 
     ``state``: what the node does now; "serving" makes /healthz answer 200 and "ok", "draining" 200
-    and that word, for it serves its programs; anything else 503.
+    and that word, for it serves its programs; anything else 503. ``views``: other paths, and what
+    promises the JSON value that each gives.
     """
 
     def __init__(
-        self, request_figures: Callable[[], Future[Figures]], state: Callable[[], str]
+        self,
+        request_figures: Callable[[], Future[Figures]],
+        state: Callable[[], str],
+        views: Mapping[str, Callable[[], Future[Any]]] | None = None,
     ) -> None:
-        self._request_figures = request_figures
+        self._requests: dict[str, Callable[[], Future[Any]]] = {
+            **dict.fromkeys(("/healthz", "/stats", "/metrics"), request_figures),
+            **(views or {}),
+        }
         self._state = state
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -158,27 +165,29 @@ class StatsServer:
             refusal = _plain(HTTPStatus.METHOD_NOT_ALLOWED)
             return method, refusal._replace(headers=("Allow: GET, HEAD",))
         path = target.partition("?")[0]
-        if path not in ("/healthz", "/stats", "/metrics"):
-            return method, _plain(HTTPStatus.NOT_FOUND, "try /healthz, /stats or /metrics")
+        request_value = self._requests.get(path)
+        if request_value is None:
+            *first, last = self._requests
+            return method, _plain(HTTPStatus.NOT_FOUND, f"try {', '.join(first)} or {last}")
         state = self._state()
         if path == "/healthz" and state not in ("serving", "draining"):
             return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, state)
         try:
             async with asyncio.timeout(NODE_TIMEOUT_S):
-                figures = await asyncio.wrap_future(self._request_figures())
+                value = await asyncio.wrap_future(request_value())
         except TimeoutError:
             return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, "the node does not answer")
-        return method, _show(path, figures, _header(lines, "accept"))
+        return method, _show(path, value, _header(lines, "accept"))
 
 
-def _show(path: str, figures: Figures, accept: str) -> _Answer:
+def _show(path: str, value: Any, accept: str) -> _Answer:
     if path == "/healthz":
-        return _plain(HTTPStatus.OK, "draining" if figures["state"] == "draining" else "ok")
-    if path == "/stats":
-        body = json.dumps(figures, indent=2).encode() + b"\n"
-        return _Answer(HTTPStatus.OK, body, "application/json")
-    encode, content_type = choose_encoder(accept)
-    return _Answer(HTTPStatus.OK, encode(registry_of(figures)), content_type)
+        return _plain(HTTPStatus.OK, "draining" if value["state"] == "draining" else "ok")
+    if path == "/metrics":
+        encode, content_type = choose_encoder(accept)
+        return _Answer(HTTPStatus.OK, encode(registry_of(value)), content_type)
+    body = json.dumps(value, indent=2).encode() + b"\n"
+    return _Answer(HTTPStatus.OK, body, "application/json")
 
 
 def _plain(status: HTTPStatus, text: str = "") -> _Answer:

@@ -36,11 +36,13 @@ from zcache import PackedBlobs, PoolKind
 
 __all__ = [
     "CODECS",
+    "FIGURES_BYTES_MAX",
     "MESSAGE_BYTES_MAX",
     "PROTOCOL_VERSION",
     "SPILL_PAYLOAD_BYTES_MAX",
     "FetchReply",
     "FetchRequest",
+    "FiguresRequest",
     "FlushRequest",
     "Heartbeat",
     "HeartbeatReply",
@@ -65,6 +67,9 @@ MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 
 SPILL_PAYLOAD_BYTES_MAX = 512 * 1024
 """Upper bound of a spill's or fetch reply's payload; measured: larger messages gain nothing."""
+
+FIGURES_BYTES_MAX = 256 * 1024
+"""Upper bound of a node's figures: some 5 KiB, and half a KiB for each peer, owner and export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +180,13 @@ class FlushRequest:
     generations: array[int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiguresRequest:
+    """Somebody looks at the cluster, and wants to see what a node says of itself."""
+
+    cluster: str
+
+
 class PeerLink(Protocol):
     """The way to one peer, by its address; connects when first used and again after every failure.
 
@@ -200,6 +212,11 @@ class PeerLink(Protocol):
 
     async def flush(self, request: FlushRequest, deadline_s: float) -> None:
         """Let pages go. Raises UnknownLeaseError."""
+
+    async def figures(self, request: FiguresRequest, deadline_s: float) -> bytes:
+        """The peer's figures, unchecked but for their size. Raises PeerRefusedError, and
+        PeerMethodMissingError for a peer that knows no such call.
+        """
 
     async def close(self) -> None:
         """Drop the connection without waiting for the peer."""
@@ -235,3 +252,6 @@ class PeerHandler(Protocol):
 
     def on_flush(self, request: FlushRequest) -> None:
         """Let pages go, once for each sequence number."""
+
+    def on_figures(self, request: FiguresRequest) -> bytes:
+        """This node's figures, at most FIGURES_BYTES_MAX; changes nothing."""

@@ -32,6 +32,7 @@ from ramster.rpc.stream import LinkStats, RequestStream
 from ramster.transport import (
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     HeartbeatReply,
@@ -123,6 +124,16 @@ class GrpcLink:
         message = await self._call(methods.HEARTBEAT, data, control_pb2.HeartbeatReply, deadline_s)
         self._raise_failure(message)
         return convert.heartbeat_reply_of(message)
+
+    async def figures(self, request: FiguresRequest, deadline_s: float) -> bytes:
+        """See ``PeerLink``."""
+        data = convert.encode_figures_request(request)
+        message = await self._call(methods.FIGURES, data, control_pb2.FiguresReply, deadline_s)
+        self._raise_failure(message)
+        try:
+            return convert.figures_of(message)
+        except BadMessageError as error:
+            raise BadMessageError(self._named(error)) from error
 
     async def spill(self, request: SpillRequest, deadline_s: float) -> SpillReply:
         """See ``PeerLink``. A timeout also ends the stream: a batch on its way is not processed.

@@ -18,9 +18,11 @@ from ramster.errors import BadMessageError
 from ramster.limits import FETCH_KEYS_MAX, FLUSH_KEYS_MAX, NAME_CHARS_MAX, SPILL_PAGES_MAX
 from ramster.rpc.columns import check_blobs, check_same_rows, column_bytes, halves, words
 from ramster.transport import (
+    FIGURES_BYTES_MAX,
     MESSAGE_BYTES_MAX,
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     HeartbeatReply,
@@ -36,6 +38,8 @@ __all__ = [
     "FOUND_LEFT_OUT",
     "encode_fetch_reply",
     "encode_fetch_request",
+    "encode_figures_reply",
+    "encode_figures_request",
     "encode_flush_reply",
     "encode_flush_request",
     "encode_heartbeat",
@@ -46,6 +50,8 @@ __all__ = [
     "encode_spill_request",
     "fetch_reply_of",
     "fetch_request_of",
+    "figures_of",
+    "figures_request_of",
     "flush_request_of",
     "heartbeat_of",
     "heartbeat_reply_of",
@@ -219,6 +225,35 @@ def heartbeat_reply_of(message: control_pb2.HeartbeatReply) -> HeartbeatReply:
         wanted_bytes=message.wanted_bytes,
         draining=message.draining,
     )
+
+
+def encode_figures_request(request: FiguresRequest) -> bytes:
+    """A ``FiguresRequest``."""
+    _check_text("cluster", request.cluster, NAME_CHARS_MAX)
+    return _encoded(control_pb2.FiguresRequest, cluster=request.cluster)
+
+
+def figures_request_of(message: control_pb2.FiguresRequest) -> FiguresRequest:
+    """Who wants to see this node's figures."""
+    _check_text("cluster", message.cluster, NAME_CHARS_MAX)
+    return FiguresRequest(cluster=message.cluster)
+
+
+def encode_figures_reply(figures: bytes) -> bytes:
+    """A ``FiguresReply`` with figures."""
+    _check_figures(figures)
+    return _encoded(control_pb2.FiguresReply, figures=figures)
+
+
+def figures_of(message: control_pb2.FiguresReply) -> bytes:
+    """A peer's figures; what is in them is for ``peer_figures.py`` to judge."""
+    _check_figures(message.figures)
+    return message.figures
+
+
+def _check_figures(figures: bytes) -> None:
+    if len(figures) > FIGURES_BYTES_MAX:
+        raise BadMessageError(f"figures: {len(figures)} bytes, accepted is {FIGURES_BYTES_MAX}")
 
 
 # -- data plane ------------------------------------------------------------------------------------

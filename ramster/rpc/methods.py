@@ -6,7 +6,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from ramster.wire.v1 import control_pb2, peer_pb2
 
-__all__ = ["FETCH", "FLUSH", "HEARTBEAT", "HELLO", "SPILL", "method_path"]
+__all__ = ["FETCH", "FIGURES", "FLUSH", "HEARTBEAT", "HELLO", "SPILL", "method_path"]
 
 
 def method_path(file: FileDescriptor, service: str, method: str) -> str:
@@ -17,6 +17,7 @@ def method_path(file: FileDescriptor, service: str, method: str) -> str:
 
 HELLO = method_path(control_pb2.DESCRIPTOR, "ControlPlane", "Hello")
 HEARTBEAT = method_path(control_pb2.DESCRIPTOR, "ControlPlane", "Heartbeat")
+FIGURES = method_path(control_pb2.DESCRIPTOR, "ControlPlane", "Figures")
 SPILL = method_path(peer_pb2.DESCRIPTOR, "DataPlane", "Spill")
 FETCH = method_path(peer_pb2.DESCRIPTOR, "DataPlane", "Fetch")
 FLUSH = method_path(peer_pb2.DESCRIPTOR, "DataPlane", "Flush")

@@ -114,6 +114,9 @@ class PeerServer:
             methods.HEARTBEAT: unary(
                 control_pb2.HeartbeatRequest, control_pb2.HeartbeatReply, self._heartbeat
             ),
+            methods.FIGURES: unary(
+                control_pb2.FiguresRequest, control_pb2.FiguresReply, self._figures
+            ),
             methods.SPILL: stream(peer_pb2.SpillRequest, peer_pb2.SpillReply, self._spill),
             methods.FETCH: stream(peer_pb2.FetchRequest, peer_pb2.FetchReply, self._fetch),
             methods.FLUSH: stream(peer_pb2.FlushRequest, peer_pb2.FlushReply, self._flush),
@@ -129,6 +132,10 @@ class PeerServer:
     def _heartbeat(self, message: control_pb2.HeartbeatRequest) -> bytes:
         reply = self._handler.on_heartbeat(convert.heartbeat_of(message))
         return _own(convert.encode_heartbeat_reply, reply)
+
+    def _figures(self, message: control_pb2.FiguresRequest) -> bytes:
+        figures = self._handler.on_figures(convert.figures_request_of(message))
+        return _own(convert.encode_figures_reply, figures)
 
     def _spill(self, message: peer_pb2.SpillRequest) -> bytes:
         reply = self._handler.on_spill(convert.spill_request_of(message))

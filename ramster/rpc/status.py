@@ -12,6 +12,7 @@ import grpc
 from ramster.errors import (
     BadMessageError,
     PeerError,
+    PeerMethodMissingError,
     PeerRefusedError,
     PeerTimeoutError,
     PeerUnreachableError,
@@ -39,7 +40,7 @@ _STATUS_ERRORS: dict[grpc.StatusCode, type[PeerError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: BadMessageError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: BadMessageError,
     # Something answers that is no node of this protocol, or guards one.
-    grpc.StatusCode.UNIMPLEMENTED: PeerRefusedError,
+    grpc.StatusCode.UNIMPLEMENTED: PeerMethodMissingError,
     grpc.StatusCode.UNAUTHENTICATED: PeerRefusedError,
     grpc.StatusCode.PERMISSION_DENIED: PeerRefusedError,
     grpc.StatusCode.FAILED_PRECONDITION: PeerRefusedError,

@@ -107,6 +107,26 @@ def test_stats_are_the_figures_as_json(served: Served) -> None:
     assert json.loads(body) == figures_now()
 
 
+def test_other_views_are_json_at_their_paths() -> None:
+    def view() -> Future[object]:
+        wanted: Future[object] = Future()
+        wanted.set_result({"asked": "n", "nodes": []})
+        return wanted
+
+    server = StatsServer(answered, lambda: "serving", {"/cluster": view})
+    address = server.start(Address("127.0.0.1", 0))
+    try:
+        with urllib.request.urlopen(f"http://{address}/cluster?x", timeout=10) as answer:
+            assert answer.headers["Content-Type"] == "application/json"
+            assert json.load(answer) == {"asked": "n", "nodes": []}
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://{address}/other", timeout=10)
+        with refused.value as error:
+            assert error.read() == b"try /healthz, /stats, /metrics or /cluster\n"
+    finally:
+        server.close()
+
+
 def test_metrics_are_prometheus_text_or_open_metrics_as_asked_for(served: Served) -> None:
     status, content_type, body = served.get("/metrics")
     assert status == 200

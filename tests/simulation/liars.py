@@ -15,6 +15,7 @@ from ramster.blobs import Blob, pack, rows
 from ramster.transport import (
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     HeartbeatReply,
@@ -148,6 +149,9 @@ class Liar:
 
     def on_flush(self, request: FlushRequest) -> None:
         self._honest.on_flush(request)
+
+    def on_figures(self, request: FiguresRequest) -> bytes:
+        return self._honest.on_figures(request)
 
 
 def _reply_with(reply: FetchReply, blobs: list[Blob | None]) -> FetchReply:

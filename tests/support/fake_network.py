@@ -19,6 +19,7 @@ from ramster.errors import PeerTimeoutError, PeerUnreachableError
 from ramster.transport import (
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     FlushRequest,
     Heartbeat,
     HeartbeatReply,
@@ -200,6 +201,10 @@ class FakeLink:
 
     async def flush(self, request: FlushRequest, deadline_s: float) -> None:
         await self._call("flush", request, deadline_s)
+
+    async def figures(self, request: FiguresRequest, deadline_s: float) -> bytes:
+        reply: bytes = await self._call("figures", request, deadline_s)
+        return reply
 
     async def close(self) -> None:
         return None

@@ -59,7 +59,13 @@ async def until_answered(call: Callable[[], Awaitable[T]], error: type[Exception
                 await asyncio.sleep(0.001)
 
 
-def lender(name: str = "lender", *, pool_bytes: int = 8 * 2**20, wanted: int = 0) -> ForeignPages:
+def lender(
+    name: str = "lender",
+    *,
+    pool_bytes: int = 8 * 2**20,
+    wanted: int = 0,
+    figures: Callable[[], bytes] | None = None,
+) -> ForeignPages:
     """The real thing: a node's side as a lender, over a real cache."""
     cache = Cache(CacheConfig(pool_bytes_max=pool_bytes, foreign_bytes_max=pool_bytes // 2))
     return ForeignPages(
@@ -70,6 +76,7 @@ def lender(name: str = "lender", *, pool_bytes: int = 8 * 2**20, wanted: int = 0
         ClusterCounters(),
         incarnation=77,
         wanted=lambda: wanted,
+        figures=figures,
     )
 
 

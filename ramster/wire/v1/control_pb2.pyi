@@ -1,6 +1,6 @@
 # GENERATED CODE, DO NOT EDIT: change the source and run proto/generate.py
-# source: proto/ramster/wire/v1/control.proto sha256 3a7652ade7e103de3e1cff3488fbbf33340a73fa9b59d37e9a5102ca62a53ffc
-# text below: grpcio-tools 1.80.0 sha256 194c73e2230b870a5aedf5aae6db98a1d398ba27140e8cd6a1d1e25c37fe1967
+# source: proto/ramster/wire/v1/control.proto sha256 6ed607396863dff586736ceae724fded8d87a749aa7b268dfb9f12b259e99538
+# text below: grpcio-tools 1.80.0 sha256 aaae99b0e1df6ceb36d7781abf3b280606d1eb5b83bf493a00e0f185a015b302
 from ramster.wire.v1 import peer_pb2 as _peer_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -71,3 +71,17 @@ class HeartbeatReply(_message.Message):
     wanted_bytes: int
     draining: bool
     def __init__(self, failure: _Optional[_Union[_peer_pb2.Failure, _Mapping]] = ..., incarnation: _Optional[int] = ..., room_bytes: _Optional[int] = ..., foreign_pages: _Optional[int] = ..., wanted_bytes: _Optional[int] = ..., draining: bool = ...) -> None: ...
+
+class FiguresRequest(_message.Message):
+    __slots__ = ("cluster",)
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    def __init__(self, cluster: _Optional[str] = ...) -> None: ...
+
+class FiguresReply(_message.Message):
+    __slots__ = ("failure", "figures")
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    failure: _peer_pb2.Failure
+    figures: bytes
+    def __init__(self, failure: _Optional[_Union[_peer_pb2.Failure, _Mapping]] = ..., figures: _Optional[bytes] = ...) -> None: ...

@@ -10,14 +10,15 @@ import pytest
 from ramster.errors import (
     BadMessageError,
     ConfigurationError,
+    PeerMethodMissingError,
     PeerRefusedError,
     PeerTimeoutError,
     PeerUnreachableError,
 )
 from ramster.rpc import GrpcTransport, PeerServer, methods
 from ramster.rpc.convert import encode_fetch_reply, parse
-from ramster.transport import FetchReply, Heartbeat
-from ramster.wire.v1 import peer_pb2
+from ramster.transport import FIGURES_BYTES_MAX, FetchReply, FiguresRequest, Heartbeat
+from ramster.wire.v1 import control_pb2, peer_pb2
 from tests.support.grpc_peers import (
     FAST,
     PATIENCE_S,
@@ -77,6 +78,7 @@ def test_nobody_there_is_unreachable_on_every_call() -> None:
                 lambda: link.spill(spill_of(1, blobs(1)), PATIENCE_S),
                 lambda: link.fetch(fetch_of(1, KEYS), PATIENCE_S),
                 lambda: link.flush(flush_of(1, KEYS), PATIENCE_S),
+                lambda: link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S),
             )
             for call in calls:
                 with pytest.raises(PeerUnreachableError, match=address):
@@ -104,6 +106,27 @@ def test_a_server_of_something_else_is_a_refusal() -> None:
                 await link.hello(hello(), PATIENCE_S)
             with pytest.raises(PeerRefusedError, match="UNIMPLEMENTED"):
                 await link.fetch(fetch_of(1, KEYS), PATIENCE_S)
+            with pytest.raises(PeerMethodMissingError, match="UNIMPLEMENTED"):
+                await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
+
+    run(work())
+
+
+def test_figures_that_are_too_long_are_a_bad_message() -> None:
+    long = control_pb2.FiguresReply(figures=bytes(FIGURES_BYTES_MAX + 1)).SerializeToString()
+
+    class Boaster:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(name)
+
+    async def work() -> None:
+        server = PeerServer(Boaster())  # type: ignore[arg-type]
+        server._figures = lambda _: long  # type: ignore[method-assign]
+        address = await server.start("127.0.0.1:0")
+        async with linked(address) as link:
+            with pytest.raises(BadMessageError, match="accepted is 262144"):
+                await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
+        await server.stop(0)
 
     run(work())
 

@@ -24,9 +24,11 @@ from ramster.errors import (
 from ramster.rpc import PeerServer, methods
 from ramster.rpc.convert import encode_fetch_request, encode_heartbeat, encode_spill_request, parse
 from ramster.transport import (
+    FIGURES_BYTES_MAX,
     PROTOCOL_VERSION,
     FetchReply,
     FetchRequest,
+    FiguresRequest,
     Heartbeat,
     SpillReply,
     SpillRequest,
@@ -163,6 +165,27 @@ def test_notice_draining_and_leaving_reach_the_other_side() -> None:
             assert handler.leases == []
             with pytest.raises(UnknownLeaseError):
                 await link.heartbeat(beat, PATIENCE_S)
+
+    run(work())
+
+
+def test_figures_are_told_to_nodes_of_the_cluster_and_no_longer_than_they_may_be() -> None:
+    said = b'{"name": "lender"}'
+
+    async def work() -> None:
+        handler = lender(figures=lambda: said)
+        async with serving(handler) as address, linked(address) as link:
+            assert await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S) == said
+            assert handler.leases == []  # asking is no hello
+            with pytest.raises(PeerRefusedError, match="cluster 'other' offered"):
+                await link.figures(FiguresRequest(cluster="other"), PATIENCE_S)
+        long = lender(figures=lambda: bytes(FIGURES_BYTES_MAX + 1))
+        async with serving(long) as address, linked(address) as link:
+            with pytest.raises(PeerUnreachableError, match="failed inside with RuntimeError"):
+                await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
+        async with serving() as address, linked(address) as link:
+            with pytest.raises(PeerRefusedError, match="tells no figures"):
+                await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
 
     run(work())
 

@@ -6,6 +6,7 @@ import pytest
 from ramster.errors import (
     BadMessageError,
     PeerError,
+    PeerMethodMissingError,
     PeerRefusedError,
     PeerTimeoutError,
     PeerUnreachableError,
@@ -52,7 +53,7 @@ def test_statuses_are_told_apart() -> None:
         grpc.StatusCode.UNAVAILABLE: PeerUnreachableError,
         grpc.StatusCode.DEADLINE_EXCEEDED: PeerTimeoutError,
         grpc.StatusCode.RESOURCE_EXHAUSTED: BadMessageError,
-        grpc.StatusCode.UNIMPLEMENTED: PeerRefusedError,
+        grpc.StatusCode.UNIMPLEMENTED: PeerMethodMissingError,
     }
     for code, kind in kinds.items():
         assert type(error_of_status(code, None, "peer:1")) is kind
