@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +27,7 @@ from ramster.cluster_figures import ClusterFigures
 from ramster.config import Mode, NodeConfig
 from ramster.errors import StoreClosedError
 from ramster.figures import Figures, collect
+from ramster.history import History
 from ramster.nbd.export import Export
 from ramster.nbd.server import NbdServer
 from ramster.peer_figures import encode_figures
@@ -72,6 +75,7 @@ class Node:
         self._nbd: NbdServer | None = None
         self._tasks = SupervisedTasks()
         self._timings = Timings()
+        self._history: History | None = None
         self._started_at = 0.0
         self._process_bytes: int | None = None
         """Resident memory of the process when this node had started, its cache not counted."""
@@ -118,6 +122,8 @@ class Node:
             self._tasks.spawn(upkeep.run(), "upkeep")
             chronicle = Chronicle(self._counts, LoopClock())
             self._tasks.spawn(chronicle.run(), "chronicle")
+            if self._history is not None:
+                self._tasks.spawn(self._history.run(), "history")
             parts.push_async_callback(self._tasks.stop)
             self._parts = parts.pop_all()
         resident = resident_now()
@@ -177,25 +183,21 @@ class Node:
         if self.config.http is None:
             return
 
-        def request_figures() -> Future[Figures]:
+        def request(look: Callable[[], Figures]) -> Future[Figures]:
             wanted: Future[Figures] = Future()
-            loop.call_soon_threadsafe(self._deliver, wanted)
+            loop.call_soon_threadsafe(_deliver, look, wanted)
             return wanted
 
+        self._history = History(self.figures, LoopClock())
         view = ClusterFigures(self.figures, self._ask_figures, LoopClock())
         parts.callback(view.close)
-        views = {"/cluster": lambda: asyncio.run_coroutine_threadsafe(view.collect(), loop)}
-        server = StatsServer(request_figures, lambda: self._state, views)
+        views: dict[str, Callable[[], Future[Figures]]] = {
+            "/cluster": lambda: asyncio.run_coroutine_threadsafe(view.collect(), loop),
+            "/history": partial(request, self._history.as_dict),
+        }
+        server = StatsServer(partial(request, self.figures), lambda: self._state, views)
         self.endpoints["http"] = f"http://{server.start(self.config.http)}"
         parts.callback(server.close)
-
-    def _deliver(self, wanted: Future[Figures]) -> None:
-        if not wanted.set_running_or_notify_cancel():
-            return
-        try:
-            wanted.set_result(self.figures())
-        except BaseException as error:  # noqa: BLE001  carried to whoever waits for the answer
-            wanted.set_exception(error)
 
     async def _ask_figures(self, address: str, deadline_s: float) -> bytes:
         if self._cluster is None:
@@ -281,3 +283,12 @@ class Node:
         self._nbd = NbdServer(self.store, exports, timings=self._timings)
         parts.push_async_callback(self._nbd.close)
         self.endpoints["nbd"] = [await self._nbd.start(url) for url in self.config.nbd]
+
+
+def _deliver(look: Callable[[], Figures], wanted: Future[Figures]) -> None:
+    if not wanted.set_running_or_notify_cancel():
+        return
+    try:
+        wanted.set_result(look())
+    except BaseException as error:  # noqa: BLE001  carried to whoever waits for the answer
+        wanted.set_exception(error)

@@ -1,8 +1,8 @@
-"""Figures over HTTP: /healthz, /stats (JSON), /metrics (Prometheus), and other views as JSON.
+"""Figures over HTTP: /healthz, /stats (JSON), /metrics (Prometheus), other views as JSON, a page.
 
 Covers: a small HTTP/1.1 server on a thread and an event loop of its own, so that a node whose
 loop hangs is seen to be unhealthy. Does not cover: the figures (``figures.py``), their
-Prometheus names (``metrics.py``).
+Prometheus names (``metrics.py``), the page (``status_page.py``).
 
 Bounds: one request a connection, 8 KiB of request, 5 s to send it and 5 s to take the answer,
 32 connections at once (more are closed unanswered). Only GET and HEAD. There is no
@@ -28,6 +28,7 @@ from ramster.addresses import ABSENT_FAMILY, Address
 from ramster.errors import ListenError
 from ramster.figures import Figures
 from ramster.metrics import registry_of
+from ramster.status_page import page_file
 
 __all__ = ["StatsServer"]
 
@@ -165,9 +166,12 @@ class StatsServer:
             refusal = _plain(HTTPStatus.METHOD_NOT_ALLOWED)
             return method, refusal._replace(headers=("Allow: GET, HEAD",))
         path = target.partition("?")[0]
+        file = page_file(path)
+        if file is not None:
+            return method, _Answer(HTTPStatus.OK, file.body, file.content_type, file.headers)
         request_value = self._requests.get(path)
         if request_value is None:
-            *first, last = self._requests
+            *first, last = ("/", *self._requests)
             return method, _plain(HTTPStatus.NOT_FOUND, f"try {', '.join(first)} or {last}")
         state = self._state()
         if path == "/healthz" and state not in ("serving", "draining"):

@@ -122,7 +122,7 @@ def test_other_views_are_json_at_their_paths() -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://{address}/other", timeout=10)
         with refused.value as error:
-            assert error.read() == b"try /healthz, /stats, /metrics or /cluster\n"
+            assert error.read() == b"try /, /healthz, /stats, /metrics or /cluster\n"
     finally:
         server.close()
 

@@ -1,0 +1,254 @@
+// The status page of a node: looks at /cluster and /history every two seconds while it is seen.
+
+import { bar, Chart, legend } from "./draw.js";
+import { isTold, MOODS, NodeCard, pill } from "./nodes.js";
+import { Rates } from "./rates.js";
+import { byteRate, count, element, moment, plural, rate, say, share, size, span } from "./words.js";
+
+const PAUSE_MS = 2000;
+const PATIENCE_MS = 5000;
+const WINDOW_MIN_S = 60;
+
+const rates = new Rates();
+const cards = new Map();
+const tiles = new Map();
+let asked = null;
+let answeredAt = null;
+let silentSince = null;
+let timer = null;
+let looking = false;
+
+const charts = [
+  new Chart("Pool in use", [{ key: "pool_used_bytes", label: "frames", kind: "here" }],
+    { words: size, binary: true, limit: "pool_limit_bytes" }),
+  new Chart("Pages by state", [
+    { key: "local_pages", label: "here", kind: "here" }, { key: "same_filled_pages", label: "same-filled", kind: "same" },
+    { key: "in_transit_pages", label: "in transit", kind: "transit" }, { key: "away_pages", label: "away", kind: "away" },
+    { key: "foreign_pages", label: "for others", kind: "foreign" }], { words: count, stacked: true }),
+  new Chart("Puts and gets", [
+    { key: "gets_per_s", label: "gets", kind: "away" }, { key: "puts_per_s", label: "puts", kind: "here" }], { words: rate }),
+  new Chart("Pages out and back", [
+    { key: "spilled_pages_per_s", label: "spilled", kind: "transit" },
+    { key: "fetched_pages_per_s", label: "fetched", kind: "away" },
+    { key: "adopted_pages_per_s", label: "taken for others", kind: "foreign" }], { words: rate }),
+];
+document.getElementById("charts").append(...charts.map((chart) => chart.root));
+
+async function ask(path) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (!answer.ok) throw new Error((await answer.text()).trim() || `${answer.status}`);
+  return answer.json();
+}
+
+async function look() {
+  if (looking) return;
+  looking = true;
+  try {
+    const [cluster, history] = await Promise.all([ask("/cluster"), ask("/history")]);
+    answeredAt = Date.now();
+    silentSince = null;
+    show(cluster, history);
+  } catch (error) {
+    silentSince ??= Date.now();
+    complain(error);
+  } finally {
+    looking = false;
+  }
+}
+
+async function run() {
+  timer = null;
+  await look();
+  if (!document.hidden && timer === null) timer = setTimeout(run, PAUSE_MS);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    clearTimeout(timer);
+    timer = null;
+  } else if (timer === null) {
+    run();
+  }
+});
+
+// -- when the node does not answer ---------------------------------------------------------------------
+
+function complain(error) {
+  const who = asked === null ? "The node" : `Node ${asked}`;
+  const reason = error instanceof TypeError || error.name === "TimeoutError" ? "" : ` (${error.message})`;
+  const since = answeredAt === null ? "does not answer" : `has not answered since ${clock(answeredAt)}`;
+  const old = answeredAt === null ? "" : " What is below is from then.";
+  const alarm = document.getElementById("alarm");
+  alarm.hidden = false;
+  say(alarm, `${who} ${since}${reason}.${old}`);
+  document.body.dataset.stale = "yes";
+  live("not answering", "bad");
+}
+
+function clock(time) {
+  return new Date(time).toLocaleTimeString([], { hour12: false });
+}
+
+function live(words, mood) {
+  const place = document.getElementById("live");
+  place.className = `live ${mood}`;
+  say(place, words);
+}
+
+// -- when it does ----------------------------------------------------------------------------------------
+
+function show(cluster, history) {
+  const own = cluster.nodes[0];
+  asked = cluster.asked;
+  document.getElementById("alarm").hidden = true;
+  delete document.body.dataset.stale;
+  document.title = `${own.name} \u00b7 RAMster`;
+  say("asked", own.name);
+  say("about", `RAMster ${own.version}, ${own.mode}, up ${span(own.uptime_s)}`);
+  const told = cluster.nodes.filter(isTold);
+  const flows = new Map(told.map((node) => [node, rates.note(node)]));
+  rates.keep(told);
+  const silent = cluster.nodes.length - told.length;
+  const bad = cluster.nodes.filter((node) => MOODS[node.state] === "bad").length;
+  live(bad > 0 ? `${plural(bad, "node", "nodes")} in trouble` : silent > 0 ? `${plural(silent, "node", "nodes")} silent`
+    : own.state === "serving" ? "live" : own.state, bad > 0 ? "bad" : silent > 0 || own.state !== "serving" ? "wait" : "good");
+  showTiles(told, cluster.nodes, flows);
+  showNodes(cluster.nodes, flows);
+  showHistory(own, history);
+  showAccount(own);
+  showPeers(own);
+}
+
+function sum(nodes, read) {
+  return nodes.reduce((total, node) => total + read(node), 0);
+}
+
+function tile(key, label, value, words, meter = null) {
+  let made = tiles.get(key);
+  if (made === undefined) {
+    made = { value: element("b"), words: element("span"), meter: element("div", { class: "bar thin", role: "img" }) };
+    made.meter.hidden = true;
+    tiles.set(key, made);
+    document.getElementById("tiles").append(
+      element("div", { class: "card tile" }, element("h2", {}, label), made.value, made.words, made.meter));
+  }
+  say(made.value, value);
+  say(made.words, words);
+  made.meter.hidden = meter === null;
+  if (meter !== null) bar(made.meter, [{ label, value: meter[0], kind: "here", words: value }], meter[1], `${label}: ${value} ${words}`);
+}
+
+function showTiles(told, all, flows) {
+  const logical = sum(told, (node) => node.bytes.logical);
+  const compressed = sum(told, (node) => node.accounting?.compressed?.total ?? node.bytes.compressed_here);
+  const ratio = compressed > 0 ? `${size(compressed)} compressed, ${(logical / compressed).toFixed(1)} : 1` : "nothing held yet";
+  tile("held", "Pages held", size(logical), ratio);
+  const used = sum(told, (node) => node.pool.used_bytes), limit = sum(told, (node) => node.pool.limit_bytes);
+  tile("pool", "Pool", share(used, limit), `${size(used)} of ${size(limit)}`, [used, limit]);
+  const gets = sum(told, (node) => node.cache.gets);
+  const found = sum(told, (node) => node.cache.get_hits + node.cache.gets_away);
+  const away = sum(told, (node) => node.cache.gets_away);
+  tile("hits", "Found", share(found, gets), gets > 0 ? `${count(gets)} gets, ${share(away, gets)} from away` : "no gets yet");
+  const total = (name) => told.some((node) => flows.get(node)[name] !== null) ? sum(told, (node) => flows.get(node)[name] ?? 0) : null;
+  const lent = sum(told, (node) => node.pages.foreign);
+  tile("flow", "On the move", byteRate(total("spilledBytes")), `spilling; ${count(lent)} pages held for others`);
+}
+
+function showNodes(nodes, flows) {
+  const place = document.getElementById("nodes");
+  const present = new Set();
+  nodes.forEach((node, at) => {
+    const key = isTold(node) ? node.name : node.name ?? node.address;
+    present.add(key);
+    if (!cards.has(key)) cards.set(key, new NodeCard());
+    const card = cards.get(key);
+    card.show(node, flows.get(node), at === 0);
+    if (place.children[at] !== card.root) place.insertBefore(card.root, place.children[at] ?? null);
+  });
+  for (const [key, card] of cards) {
+    if (!present.has(key)) { card.root.remove(); cards.delete(key); }
+  }
+  say("nodes-count", plural(nodes.length, "node", "nodes"));
+}
+
+function showHistory(own, history) {
+  const rows = history.samples.map((sample) => Object.fromEntries(history.columns.map((name, at) => [name, sample[at]])));
+  if (rows.length === 0) return;
+  const until = rows[rows.length - 1].uptime_s;
+  const from = Math.max(until - history.kept_s, Math.min(rows[0].uptime_s, until - WINDOW_MIN_S));
+  for (const chart of charts) chart.show(rows, from, until);
+  const late = Math.max(...rows.map((row) => row.late_s));
+  say("minutes-of", `of ${own.name}; longest standstill ${moment(late)}`);
+}
+
+function showAccount(own) {
+  const account = own.accounting;
+  say("account-of", `of ${own.name}`);
+  say("account-line", account?.line ?? "");
+  if (account === undefined) return;
+  const { logical, compressed, frames, resident } = account;
+  const taken = compressed.own_here + compressed.at_peers + compressed.on_disk;
+  const saved = Math.max(0, logical.total - taken);
+  const pages = [
+    ["compressed here", compressed.own_here, "here"], ["copies at peers", compressed.at_peers, "away"],
+    ["on disk", compressed.on_disk, "disk"], ["saved", saved, "saved"],
+  ].map(part);
+  bar(document.getElementById("pages-bar"), pages, Math.max(logical.total, taken), `${size(logical.total)} of pages: ${words(pages)}`);
+  legend(document.getElementById("pages-legend"), pages);
+  if (resident === null) return;
+  const unused = frames.used - compressed.own_here - compressed.foreign;
+  const memory = [
+    ["own pages", compressed.own_here, "here"], ["for others", compressed.foreign, "foreign"],
+    ["fragmentation", unused, "loss"], ["frames kept", resident.frames_kept, "same"], ["index", resident.index, "transit"],
+    ["process", resident.process, "process"], ["other", resident.other, "disk"],
+  ].map(part);
+  bar(document.getElementById("memory-bar"), memory, resident.total, `${size(resident.total)} resident: ${words(memory)}`);
+  legend(document.getElementById("memory-legend"), memory);
+}
+
+function part([label, value, kind]) {
+  return { label, value, kind, words: size(value) };
+}
+
+function words(parts) {
+  return parts.map((piece) => `${piece.label} ${piece.words}`).join(", ");
+}
+
+function showPeers(own) {
+  const section = document.getElementById("peers-section");
+  section.hidden = own.peers.length === 0 && own.owners.length === 0;
+  say("peers-of", `of ${own.name}, by its own account`);
+  const body = document.querySelector("#peers tbody");
+  const rows = [
+    ...own.peers.map((peer) => ({
+      name: peer.node ?? "?", address: peer.address,
+      state: peer.draining && peer.state === "alive" ? "draining" : peer.state, reason: peer.reason,
+      room: size(peer.room_bytes), pages: count(peer.pages_away), trip: moment(peer.rtt_s), heard: `${span(peer.heard_s)} ago`,
+    })),
+    ...own.owners.map((owner) => ({
+      name: owner.owner, address: "lends from us", state: "", reason: "", room: "", pages: `${count(owner.pages)} here`, trip: "",
+      heard: `${span(owner.heard_s)} ago`,
+    })),
+  ];
+  while (body.children.length > rows.length) body.lastChild.remove();
+  rows.forEach((row, at) => {
+    if (body.children[at] === undefined) {
+      const labels = ["Address", "State", "Room", "Our pages there", "Round trip", "Heard"];
+      body.append(element("tr", {}, element("th", { scope: "row" }),
+        ...labels.map((label, column) => element("td", { "data-label": label, class: column > 1 ? "number" : null }))));
+      body.children[at].children[2].append(element("span", { class: "pill" }), element("small"));
+    }
+    const [name, address, state, room, pages, trip, heard] = body.children[at].children;
+    say(name, row.name);
+    say(address, row.address);
+    state.firstChild.hidden = row.state === "";
+    pill(state.firstChild, row.state);
+    say(state.lastChild, row.reason);
+    say(room, row.room);
+    say(pages, row.pages);
+    say(trip, row.trip);
+    say(heard, row.heard);
+  });
+}
+
+run();

@@ -1,0 +1,85 @@
+// What happened between two looks at a node: rates, and durations from histograms.
+
+const RATE_WINDOW_S = 10;
+const LATENCY_WINDOW_S = 60;
+
+const COUNTERS = {
+  puts: (node) => node.cache.puts,
+  gets: (node) => node.cache.gets,
+  found: (node) => node.cache.get_hits + node.cache.gets_away,
+  spilledBytes: (node) => (node.cluster?.spill_bytes ?? 0) + (node.writeback?.bytes_written ?? 0),
+  spilledPages: (node) => (node.cluster?.spill_pages ?? 0) + (node.writeback?.pages_written ?? 0),
+  fetchedPages: (node) => (node.cluster?.pages_fetched ?? 0) + (node.writeback?.pages_read ?? 0),
+};
+
+const OPERATIONS = { put: ["put"], get: ["get", "get_local", "get_remote"] };
+
+// A histogram's buckets as [upper end, count up to it] pairs become {bounds, counts}.
+function histogramsOf(node) {
+  const found = {};
+  for (const [name, sources] of Object.entries(OPERATIONS)) {
+    for (const source of sources) {
+      const given = node.latency?.[source];
+      if (!Array.isArray(given?.bounds) || !Array.isArray(given.counts)) continue;
+      const known = found[name];
+      if (known === undefined) found[name] = { bounds: given.bounds, counts: [...given.counts] };
+      else given.counts.forEach((number, at) => { known.counts[at] += number; });
+    }
+  }
+  return found;
+}
+
+function quantile(part, bounds, counts) {
+  const total = counts.reduce((sum, number) => sum + number, 0);
+  if (total === 0) return null;
+  let rank = part * total;
+  for (let at = 0; at < bounds.length; at += 1) {
+    if (counts[at] > 0 && rank <= counts[at]) {
+      const from = at === 0 ? 0 : bounds[at - 1];
+      return from + (bounds[at] - from) * rank / counts[at];
+    }
+    rank -= counts[at];
+  }
+  return bounds[bounds.length - 1];
+}
+
+export class Rates {
+  constructor() { this.looks = new Map(); }
+
+  // Note a node's figures; returns its rates a second (null until there are two looks) and durations.
+  note(node) {
+    const key = `${node.name} ${node.cluster?.incarnation ?? node.started}`;
+    const looks = this.looks.get(key) ?? [];
+    const look = { at: node.uptime_s, numbers: {}, histograms: histogramsOf(node) };
+    for (const [name, read] of Object.entries(COUNTERS)) look.numbers[name] = read(node);
+    if (looks.length === 0 || look.at > looks[looks.length - 1].at) looks.push(look);
+    while (looks.length > 2 && looks[1].at <= look.at - LATENCY_WINDOW_S) looks.shift();
+    this.looks.set(key, looks);
+    const last = looks[looks.length - 1];
+    const before = looks.find((other) => other.at >= last.at - RATE_WINDOW_S - 1);
+    const passed = last.at - before.at;
+    const rates = {};
+    for (const name of Object.keys(COUNTERS)) {
+      rates[name] = passed > 0 ? Math.max(0, last.numbers[name] - before.numbers[name]) / passed : null;
+    }
+    return { ...rates, durations: durations(looks[0], last) };
+  }
+
+  // Forget nodes that are not there any more.
+  keep(nodes) {
+    const present = new Set(nodes.map((node) => `${node.name} ${node.cluster?.incarnation ?? node.started}`));
+    for (const key of this.looks.keys()) if (!present.has(key)) this.looks.delete(key);
+  }
+}
+
+// Of the last minute where something happened in it, else since the node's start; null without histograms.
+function durations(first, last) {
+  const found = {};
+  for (const [name, { bounds, counts }] of Object.entries(last.histograms)) {
+    const before = first.histograms[name]?.counts ?? [];
+    let recent = counts.map((number, at) => number - (before[at] ?? 0));
+    if (recent.every((number) => number <= 0)) recent = counts;
+    found[name] = { p50: quantile(0.5, bounds, recent), p99: quantile(0.99, bounds, recent) };
+  }
+  return Object.keys(found).length > 0 ? found : null;
+}
