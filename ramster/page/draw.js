@@ -112,7 +112,7 @@ export class Chart {
       const floor = this.stacked ? bottom.reverse()
         : rows.length > 1 ? [`${x(rows[rows.length - 1])} ${HEIGHT}`, `${x(rows[0])} ${HEIGHT}`] : [];
       this.paths[which][0].setAttribute("d", line && `${line}L${floor.join("L")}Z`);
-      this.paths[which][1].setAttribute("d", line);
+      this.paths[which][1].setAttribute("d", rows.some((row) => row[key] > 0) ? line : "");
       if (!this.stacked) below.fill(0);
     });
     const height = y(ceiling, top, HEIGHT);
@@ -145,6 +145,7 @@ export class Chart {
     this.cursor.setAttribute("x1", place);
     this.cursor.setAttribute("x2", place);
     const parts = this.series.map(({ key, label, kind }) => ({ label, kind, words: this.words(row[key]) }));
+    if (this.limit) parts.push({ label: "limit", kind: "limit", words: this.words(row[this.limit]) });
     legend(this.legend, parts);
     const peaks = this.series.map(({ key, label }) =>
       `${label}: now ${this.words(last[key])}, at most ${this.words(Math.max(...this.rows.map((other) => other[key])))}`);

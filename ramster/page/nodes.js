@@ -1,7 +1,7 @@
 // A card for each node of the cluster: how it is, what it holds, what flows.
 
 import { bar, legend, sparkline } from "./draw.js";
-import { byteRate, count, element, moment, rate, say, share, size, span } from "./words.js";
+import { byteRate, count, element, moment, plainReason, rate, say, share, size, span } from "./words.js";
 
 const SPARKS_MAX = 60;
 
@@ -33,7 +33,7 @@ export function pageParts(node) {
   const away = node.mode === "zcache" ? "in the file" : node.writeback ? "away" : "at peers";
   const rows = [
     ["local", "here", "here"], ["same_filled", "same-filled", "same"], ["in_transit", "in transit", "transit"],
-    ["away", away, "away"],
+    ["away", away, "away"], ["foreign", "for others", "foreign"],
   ];
   return rows.map(([key, label, kind]) => ({ label, kind, value: node.pages[key], words: count(node.pages[key]) }));
 }
@@ -57,7 +57,7 @@ export class NodeCard {
     this.legend = element("ul", { class: "legend" });
     this.facts = {};
     const list = element("dl");
-    for (const [key, label] of [["hits", "hit ratio"], ["held", "held for others"], ["puts", "puts"], ["gets", "gets"],
+    for (const [key, label] of [["hits", "hit ratio"], ["memory", "resident"], ["puts", "puts"], ["gets", "gets"],
       ["spill", "spilling"], ["fetch", "fetching"], ["put", "put p50 / p99"], ["get", "get p50 / p99"]]) {
       this.facts[key] = fact(label);
       list.append(this.facts[key].row);
@@ -81,7 +81,8 @@ export class NodeCard {
     this.reason.hidden = told;
     if (!told) {
       say(this.about, node.name ? `at ${node.address}` : "not known yet");
-      say(this.reason, node.reason || "no word from it yet");
+      say(this.reason, plainReason(node.reason) || "no word from it yet");
+      this.reason.title = node.reason;
       return;
     }
     const here = asked ? "you are here, " : "";
@@ -93,14 +94,15 @@ export class NodeCard {
   figures(node) {
     const { used_bytes: used, limit_bytes: limit } = node.pool;
     say(this.used, size(used));
-    say(this.limit, `of ${size(limit)} in use (${share(used, limit)})`);
+    say(this.limit, `of ${size(limit)} in use, ${share(used, limit)}`);
     const parts = poolParts(node);
     bar(this.pool, parts, limit,
       `Pool: ${size(used)} of ${size(limit)}: ${parts.map((part) => `${part.label} ${part.words}`).join(", ")}`);
     const pages = pageParts(node);
-    bar(this.pages, pages, node.pages.own,
+    bar(this.pages, pages, node.pages.own + node.pages.foreign,
       `Pages: ${pages.map((part) => `${part.words} ${part.label}`).join(", ")}`);
-    legend(this.legend, pages);
+    const held = pages.filter((part) => part.value > 0);
+    legend(this.legend, held.length > 0 ? held : [{ label: "no pages yet", kind: "none", words: "" }]);
     this.sparks.push(used);
     if (this.sparks.length > SPARKS_MAX) this.sparks.shift();
     sparkline(this.spark, this.sparks, limit);
@@ -112,9 +114,10 @@ export class NodeCard {
   }
 
   flows(node, rates) {
-    const { cache, pages } = node;
+    const { cache } = node;
     say(this.facts.hits.value, share(cache.get_hits + cache.gets_away, cache.gets));
-    say(this.facts.held.value, `${count(pages.foreign)} pages`);
+    const resident = node.accounting?.resident?.total;
+    say(this.facts.memory.value, resident === undefined ? "\u2013" : size(resident));
     say(this.facts.puts.value, rate(rates.puts));
     say(this.facts.gets.value, rate(rates.gets));
     say(this.facts.spill.value, byteRate(rates.spilledBytes));

@@ -3,7 +3,7 @@
 import { bar, Chart, legend } from "./draw.js";
 import { isTold, MOODS, NodeCard, pill } from "./nodes.js";
 import { Rates } from "./rates.js";
-import { byteRate, count, element, moment, plural, rate, say, share, size, span } from "./words.js";
+import { byteRate, count, element, moment, plainReason, plural, rate, say, share, size, span } from "./words.js";
 
 const PAUSE_MS = 2000;
 const PATIENCE_MS = 5000;
@@ -243,7 +243,8 @@ function showPeers(own) {
     say(address, row.address);
     state.firstChild.hidden = row.state === "";
     pill(state.firstChild, row.state);
-    say(state.lastChild, row.reason);
+    say(state.lastChild, plainReason(row.reason));
+    state.lastChild.title = row.reason;
     say(room, row.room);
     say(pages, row.pages);
     say(trip, row.trip);

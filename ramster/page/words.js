@@ -6,7 +6,7 @@ export function size(bytes) {
   let value = Math.abs(bytes), unit = 0;
   while (value >= 1024 && unit < SIZES.length - 1) { value /= 1024; unit += 1; }
   const sign = bytes < 0 ? "\u2212" : "";
-  return `${sign}${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)} ${SIZES[unit]}`;
+  return `${sign}${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)}\u00a0${SIZES[unit]}`;
 }
 
 export function count(value) {
@@ -30,7 +30,7 @@ export function share(part, whole) {
   if (!whole) return "\u2013";
   const percent = 100 * part / whole;
   if (percent > 99.9 && part < whole) return "> 99.9 %";
-  return `${percent.toFixed(percent >= 10 || percent === 0 ? 0 : 1)} %`;
+  return `${percent.toFixed(percent >= 10 || percent === 0 ? 0 : 1)}\u00a0%`;
 }
 
 export function span(seconds) {
@@ -45,6 +45,12 @@ export function moment(seconds) {
   if (seconds < 0.001) return `${(seconds * 1e6).toFixed(0)} \u00b5s`;
   if (seconds < 1) return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
   return `${seconds.toFixed(1)} s`;
+}
+
+// gRPC's words for a connection that failed are long; what matters is at their end.
+export function plainReason(text) {
+  const found = /Failed to connect to remote host: (?:connect: )?(.+?) \(\d+\)/.exec(text);
+  return found === null ? text : `cannot connect: ${found[1].toLowerCase()}`;
 }
 
 export function plural(number, one, many) {
