@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 __all__ = ["ControlGroup", "Machine"]
 
-_TEXT_BYTES_MAX = 8 * 2**20
-"""Enough for a distribution's modules.dep, the largest that is looked at."""
+_PIECE_BYTES = 65536
+_PIECES_MAX = 128
+"""8 MiB together: enough for a distribution's modules.dep, the largest that is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,10 @@ class Machine:
         """A file's text, stripped."""
         try:
             with (self.root / path.lstrip("/")).open("rb") as stream:
-                return stream.read(_TEXT_BYTES_MAX).decode(errors="replace").strip()
+                # In pieces: of /proc/sys nobody may read megabytes at once (ENOMEM).
+                pieces = iter(partial(stream.read, _PIECE_BYTES), b"")
+                data = b"".join(islice(pieces, _PIECES_MAX))
+                return data.decode(errors="replace").strip()
         except (OSError, ValueError):
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ramster.doctor.machine import Machine
 from tests.support.machine_tree import make_machine
 
 
@@ -33,6 +34,15 @@ def test_what_is_not_there_or_no_text_is_none(tmp_path: Path) -> None:
     assert not machine.exists("nothing")
     assert machine.exists("f")
     assert machine.names("/") == ["bytes", "f", "folder"]
+
+
+def test_large_files_are_read_to_a_bound_and_the_kernels_own_as_well(tmp_path: Path) -> None:
+    machine = make_machine(tmp_path, {"large": "x" * 3_000_000 + "\nend 7"})
+    assert machine.field("large", "end") == "7"
+    (tmp_path / "larger").write_bytes(b"x" * 2**24)
+    assert len(machine.text("larger") or "") == 2**23
+    if Path("/proc/sys/vm/overcommit_memory").exists():
+        assert Machine().number("proc/sys/vm/overcommit_memory") in (0, 1, 2)
 
 
 def test_the_second_version_of_control_groups(tmp_path: Path) -> None:
