@@ -1,5 +1,5 @@
 # Every target does its own set-up. Needs Python 3.11 or newer, pip and make; nothing is installed outside
-# of this folder, except by `make test` as root on Debian (NBD programs that tests run against).
+# of this folder, except by `make test` as root on Debian (programs that tests run against).
 #
 #   make PYTHON=python3.12 test        another interpreter
 #   make test ARGS="-k nbd -x"         arguments for pytest
@@ -39,6 +39,7 @@ demo: $(DEMO_READY) ## three nodes on this machine, real files in and out, byte 
 
 test: $(DEV_READY) ## every test that this machine can run
 	@sh tests/support/install_nbd_clients.sh
+	@sh tests/support/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV_READY) ## ruff: rules and format

@@ -68,6 +68,8 @@ _MAYBE_SECTIONS = {
     "latency": {},
 }
 """Sections that may be null or absent."""
+_COMPRESSED = _each(_COUNT, "total own_here foreign away at_peers on_disk")
+_RESIDENT = _each(_COUNT, "total frames frames_kept index process other")
 _ROWS = {
     "peers": _each(_TEXT, "address state reason")
     | _each(_MAYBE_TEXT, "node")
@@ -115,7 +117,33 @@ def parse_figures(data: bytes) -> Figures:
             raise BadMessageError(f"{name}: {_named(rows)}, accepted is a list")
         for row in rows:
             _check_fields(name, row, fields)
+    _check_accounting(found.get("accounting"))
+    _check_histograms("latency", found.get("latency"))
     return found
+
+
+def _check_accounting(accounting: Any) -> None:
+    if accounting is None:
+        return
+    _check_fields("accounting.compressed", accounting.get("compressed"), _COMPRESSED)
+    if accounting.get("resident") is not None:
+        _check_fields("accounting.resident", accounting["resident"], _RESIDENT)
+
+
+def _check_histograms(where: str, section: Any) -> None:
+    """Durations by name, some of them by kind: what looks like a histogram must be one."""
+    if not isinstance(section, dict):
+        return
+    if "counts" not in section:
+        for name, inner in section.items():
+            _check_histograms(f"{where}.{name}", inner)
+        return
+    bounds, counts = section.get("bounds"), section["counts"]
+    for column, types in ((bounds, _NUMBER), (counts, _COUNT)):
+        if not isinstance(column, list) or any(type(value) not in types for value in column):
+            raise BadMessageError(f"{where}: accepted is a histogram of bounds and counts")
+    if len(counts) != len(bounds) + 1:
+        raise BadMessageError(f"{where}: {len(counts)} counts, accepted is {len(bounds) + 1}")
 
 
 def _check_fields(where: str, section: Any, fields: _Fields) -> None:

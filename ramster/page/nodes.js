@@ -6,7 +6,7 @@ import { byteRate, count, element, moment, plainReason, rate, say, share, size, 
 const SPARKS_MAX = 60;
 
 // What a node's state means to who looks: good, wait or bad.
-export const MOODS = {
+export const MOODS = { __proto__: null,
   serving: "good", alive: "good", starting: "wait", draining: "wait", stopping: "wait", suspect: "wait",
   connecting: "wait", dead: "bad", refused: "bad", stopped: "bad",
 };
@@ -60,6 +60,7 @@ export class NodeCard {
     for (const [key, label] of [["hits", "hit ratio"], ["memory", "resident"], ["puts", "puts"], ["gets", "gets"],
       ["spill", "spilling"], ["fetch", "fetching"], ["put", "put p50 / p99"], ["get", "get p50 / p99"]]) {
       this.facts[key] = fact(label);
+      if (key === "put" || key === "get") this.facts[key].row.className = "wide";
       list.append(this.facts[key].row);
     }
     this.trouble = element("p", { class: "reason" });

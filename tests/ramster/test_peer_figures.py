@@ -79,6 +79,19 @@ def test_what_is_no_figures_is_named(data: bytes, says: str) -> None:
         ("peers", ["row"], "peers: a text"),
         ("cluster.incarnation", 1, "cluster.incarnation"),
         ("accounting.line", 1, "accounting.line"),
+        ("accounting.compressed", ..., "accounting.compressed: null"),
+        ("accounting.resident", {"total": "much"}, "accounting.resident.total: a text"),
+        (
+            "latency",
+            {"put": {"bounds": [1], "counts": [1, "x"]}},
+            "latency.put: accepted is a hist",
+        ),
+        ("latency", {"nbd": {"read": {"counts": [1]}}}, "latency.nbd.read: accepted is a hist"),
+        (
+            "latency",
+            {"put": {"bounds": [1], "counts": [1]}},
+            "latency.put: 1 counts, accepted is 2",
+        ),
     ],
 )
 def test_a_field_of_another_type_is_named(path: str, value: Any, says: str) -> None:
