@@ -40,6 +40,7 @@ demo: $(DEMO_READY) ## three nodes on this machine, real files in and out, byte 
 test: $(DEV_READY) ## every test that this machine can run
 	@sh tests/support/install_nbd_clients.sh
 	@sh tests/support/install_browser.sh
+	@sh tests/support/install_prometheus.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV_READY) ## ruff: rules and format

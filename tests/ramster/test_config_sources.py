@@ -148,7 +148,6 @@ PEERS = st.lists(
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "mode": st.sampled_from(["zcache", "ramster"]),
     "name": st.from_regex(r"n[A-Za-z0-9_.-]{0,20}", fullmatch=True),
-    "log_format": st.sampled_from(["text", "json"]),
     "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
     "pool_limit": st.integers(4096 * 64, 2**40).map(str),
     "high_watermark": st.floats(0.85, 1.0).map(repr),
