@@ -69,48 +69,51 @@ class Histogram:
         }
 
 
-_ABOVE = len(BATCH_PAGES)
-_BUCKET_OF_PAGES = bytes(
-    bisect_left(BATCH_PAGES, pages) for pages in range(int(BATCH_PAGES[-1]) + 1)
-)
+_SIZES = 257
+"""Sizes of batches that are counted each for itself; almost all are that small."""
 
 
 class BatchHistogram:
     """Durations of batches (``bounds``) and their sizes (``BATCH_PAGES``), counted in one call: it
-    is made for every read and write of a page."""
+    is made for every read and write of a page. What can be found out later is not done then."""
 
-    __slots__ = ("_page_counts", "_pages", "_second_counts", "_seconds", "bounds")
+    __slots__ = ("_large", "_second_counts", "_seconds", "_sizes", "bounds")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self._second_counts = [0] * (len(bounds) + 1)
-        self._page_counts = [0] * (_ABOVE + 1)
         self._seconds = 0.0
-        self._pages = 0
+        self._sizes = [0] * _SIZES
+        self._large = Histogram(BATCH_PAGES)
 
     def observe(self, seconds: float, pages: int) -> None:
         """Count one batch."""
         self._second_counts[bisect_left(self.bounds, seconds)] += 1
         self._seconds += seconds
-        self._page_counts[_BUCKET_OF_PAGES[pages] if pages <= 4096 else _ABOVE] += 1
-        self._pages += pages
+        try:
+            self._sizes[pages] += 1
+        except IndexError:
+            self._large.observe(pages)
 
     @property
     def durations(self) -> Histogram:
         """A copy: durations in seconds."""
-        return _histogram(self.bounds, self._second_counts, self._seconds)
+        copy = Histogram(self.bounds)
+        copy.counts[:] = self._second_counts
+        copy.sum = self._seconds
+        return copy
 
     @property
     def sizes(self) -> Histogram:
         """A copy: pages a batch."""
-        return _histogram(BATCH_PAGES, self._page_counts, self._pages)
-
-
-def _histogram(bounds: tuple[float, ...], counts: list[int], total: float) -> Histogram:
-    copy = Histogram(bounds)
-    copy.counts[:] = counts
-    copy.sum = total
-    return copy
+        copy = Histogram(BATCH_PAGES)
+        copy.counts[:] = self._large.counts
+        copy.sum = self._large.sum
+        for pages, count in enumerate(self._sizes):
+            if count:
+                copy.counts[bisect_left(BATCH_PAGES, pages)] += count
+                copy.sum += pages * count
+        return copy
 
 
 def quantile(share: float, bounds: Sequence[float], counts: Sequence[int]) -> float | None:
