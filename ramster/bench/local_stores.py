@@ -17,9 +17,11 @@ from typing import Any, Protocol
 from ramster.bench.model import Subject, WorkloadUnavailable
 from zcache import PAGE_SIZE, Buffer, Cache, CacheConfig, GetFree, PoolKind
 
-__all__ = ["CacheStore", "LocalStore", "MemoryStore", "RecentPages", "open_store"]
+__all__ = ["CacheStore", "LocalStore", "MemoryStore", "RecentPages", "ample_bytes", "open_store"]
 
 _OBJECT = 1
+_UNEVEN_BYTES = 16 * 2**20
+"""More than the zspages that a few pages leave open, one or two in each class of sizes."""
 
 
 class LocalStore(Protocol):
@@ -125,6 +127,11 @@ class RecentPages(MemoryStore):
         if page is not None:
             self._recent.move_to_end(index)
         return page
+
+
+def ample_bytes(pages: int) -> int:
+    """A limit that so many pages never meet, whatever they are."""
+    return 2 * pages * PAGE_SIZE + _UNEVEN_BYTES
 
 
 def open_store(subject: Subject, pool_bytes_max: int) -> CacheStore | MemoryStore:

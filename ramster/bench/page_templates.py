@@ -39,8 +39,8 @@ _HUGE_LENGTH: Final = SizeClassTable(CacheConfig().chain_frames_max).huge_length
 _SOURCE_PAGES: Final = 1024
 _LENGTH_LEAST: Final = 150
 """Bytes of the shortest blob that is aimed at: 27 to 1, a page of a table that repeats."""
-_ZEROS_MOST: Final = PAGE_SIZE // 3
-"""Zero bytes of a page that templates are made of; one with more is not used."""
+_ZEROS_MOST: Final = PAGE_SIZE * 2 // 5
+"""Zero bytes of a page that templates are made of, and of a template; one with more is not used."""
 _FIELD_BYTES: Final = (2, 4, 4, 8)
 _RECORD_BYTES_LEAST: Final = 24
 _RECORD_BLOB_BYTES: Final = 8
@@ -136,19 +136,23 @@ def _sources() -> list[tuple[int, bytes]]:
     return sorted(pair for pair in measured if pair[0] < _HUGE_LENGTH)
 
 
+@lru_cache(maxsize=1)
+def _texts() -> list[tuple[int, bytes]]:
+    """Those of them in which no byte is zero."""
+    return [source for source in _sources() if 0 not in source[1]]
+
+
 def _of_length(wanted: int, chance: random.Random) -> Template:
     if wanted == PAGE_SIZE:
         return Template((PAGE_SIZE,), PAGE_SIZE)
-    for _ in range(_TRIES):
-        length, page = min(
-            chance.choices(_sources(), k=3), key=lambda source: abs(source[0] - wanted)
-        )
+    for attempt in range(_TRIES):
+        sources = _sources() if attempt < _TRIES - 1 else _texts()
+        length, page = min(chance.choices(sources, k=3), key=lambda source: abs(source[0] - wanted))
         if length <= wanted:
             template = _seek(_beside_noise(page, chance), wanted, chance, rising=False)
         else:
             template = _seek(_as_records(page, wanted, chance), wanted, chance, rising=True)
-        real = template.fill(bytes(template.noise_bytes)).count(0) - template.noise_bytes
-        if real <= PAGE_SIZE // 2:
+        if sum(part.count(0) for part in template.parts if isinstance(part, bytes)) <= _ZEROS_MOST:
             break
     return template
 

@@ -32,13 +32,15 @@ from zcache import PAGE_SIZE, CacheFullError
 
 __all__ = ["LIFETIMES", "WORKLOAD"]
 
-_FRAMES = 2048
+_FRAMES = 4096
+_FRAMES_LEAST = 2048
+"""In a smaller pool the zspages that each class of sizes leaves open are more than all else."""
 _FULL = 0.90
 _ROUND = 32
 """Pages put, and then as many killed as it takes, in turn."""
 _CHURN = 2.0
 """Pages put in place of others, in multiples of those that filled the pool."""
-_CONTENTS = 1024
+_CONTENTS = 512
 """Different pages, of all ratios together; later ones have their contents again."""
 _CHECKED = 128
 
@@ -127,7 +129,7 @@ class _Population:
 
 def _run(context: Context) -> Samples:
     victim, ratios = LIFETIMES[str(context.parameters["lifetime"])]
-    frames = context.pages(_FRAMES)
+    frames = context.pages(_FRAMES, _FRAMES_LEAST)
     different = context.pages(_CONTENTS // len(ratios))
     contents = [
         page_views(map_made(context.scratch, different, ratio, seed=context.seed))

@@ -38,19 +38,21 @@ from zcache import PAGE_SIZE, PoolKind
 
 __all__ = ["WORKLOAD"]
 
-_WORKING_SET = 8192
-_READS = 32768
+_WORKING_SET = 16384
+_WORKING_SET_LEAST = 4096
+"""In a small pool the zspages that each class of sizes leaves open are more than all else."""
+_READS_PER_PAGE = 4
 _UNCOUNTED = 1 / 3
 """Share of reads, the first ones, in which the pool fills and comes to rest."""
 _RATIO = 2.0
 
 
 def _run(context: Context) -> Samples:
-    pages = context.pages(_WORKING_SET)
+    pages = context.pages(_WORKING_SET, _WORKING_SET_LEAST)
     pool_bytes_max = int(pages * PAGE_SIZE * float(context.parameters["pool"]))
     data = map_made(context.scratch, pages, _RATIO, seed=context.seed)
     views = page_views(data)
-    keys = zipf(context.pages(_READS), pages, random.Random(context.seed))
+    keys = zipf(_READS_PER_PAGE * pages, pages, random.Random(context.seed))
     first = int(len(keys) * _UNCOUNTED)
     reads = len(keys) - first
     times, gets = array("q", bytes(8 * reads)), array("q", bytes(8 * reads))

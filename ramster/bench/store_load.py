@@ -88,14 +88,14 @@ end follows from the mix, so memory a page compares subjects, not mixes.""",
         "store-lifetime",
         "pages come and die in a full pool: fragmentation, refusals, compaction",
         """\
-A pool of 2048 frames is filled to 90 % of its frames; then two more such fillings come, page by
+A pool of 4096 frames is filled to 90 % of its frames; then two more such fillings come, page by
 page, while as many bytes of blobs die. Uniform: any page dies. Generational: nine of ten deaths are
 among the youngest tenth. Fragmenting: any page dies, and new pages compress 4:1, then 1.5:1, 8:1
 and 2:1, so that frames of the sizes that were common hold few that still live. In the end the whole
 pool is compacted in one call, and its frames are counted before and after. Some of the living pages
 are compared with what was put, before and after compaction.
 
-Doubtful: the pool is small (8 MiB), where each size class that is not full weighs more than in a
+Doubtful: the pool is small (16 MiB), where each size class that is not full weighs more than in a
 large one. Deaths are drawn, not taken from a trace. Nothing keeps pages in plain memory, which does
 not fragment, as all are of one size; it shows what the calls cost.""",
         _cases("store-lifetime", [{"lifetime": name} for name in store_lifetime.LIFETIMES]),
@@ -119,8 +119,8 @@ the same page.""",
         "store-limit",
         "a Zipf reader whose pages do not all fit: hits, evictions",
         """\
-8192 pages at 2:1 are read by Zipf's law (exponent 0.99) from an ephemeral pool whose limit is a
-half or a quarter of the pages' bytes; a page that is missed is put. The first third of 32768 reads
+16384 pages at 2:1 are read by Zipf's law (exponent 0.99) from an ephemeral pool whose limit is a
+half or a quarter of the pages' bytes; a page that is missed is put. The first third of 65536 reads
 is not counted. Nothing keeps the most recent pages that fit into the same bytes uncompressed. Every
 hit is compared with what was put.
 

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 
-from ramster.bench.local_stores import LocalStore, open_store
+from ramster.bench.local_stores import LocalStore, ample_bytes, open_store
 from ramster.bench.mapped_pages import map_made
 from ramster.bench.model import Better, Context, Figure, Parameter, Samples, Workload
 from ramster.bench.skewed_keys import uniform, zipf
@@ -24,7 +24,6 @@ from ramster.bench.store_measures import (
     page_views,
     rates,
 )
-from zcache import PAGE_SIZE
 
 __all__ = ["MIXES", "WORKLOAD"]
 
@@ -54,7 +53,7 @@ def _run(context: Context) -> Samples:
     contents: list[int | None] = list(range(keys))
     times = array("q", bytes(8 * len(sequence)))
     before = anonymous_bytes()
-    store = open_store(context.subject, 2 * keys * PAGE_SIZE)
+    store = open_store(context.subject, ample_bytes(keys))
     store.put_many(range(keys), data)
     found = _drive(store, page_views(data), sequence, contents, times)
     grown = max(0, anonymous_bytes() - before)

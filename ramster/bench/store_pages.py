@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from time import perf_counter_ns
 
-from ramster.bench.local_stores import CacheStore, LocalStore, open_store
+from ramster.bench.local_stores import CacheStore, LocalStore, ample_bytes, open_store
 from ramster.bench.mapped_pages import map_made
 from ramster.bench.model import Better, Context, Figure, Samples, Workload
 from ramster.bench.store_measures import (
@@ -41,7 +41,7 @@ def _run(context: Context) -> Samples:
     chance = random.Random(context.seed)
     into = bytearray(_BATCH * PAGE_SIZE)
     before = anonymous_bytes()
-    store = open_store(context.subject, 2 * pages * PAGE_SIZE)
+    store = open_store(context.subject, ample_bytes(pages))
     samples: dict[str, float | list[float]] = {"put_pages_s": _fill(store, data)}
     samples["resident_bytes_page"] = max(0, anonymous_bytes() - before) / pages
     if isinstance(store, CacheStore):

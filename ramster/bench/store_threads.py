@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from ramster.bench.local_stores import CacheStore, LocalStore, MemoryStore, open_store
+from ramster.bench.local_stores import CacheStore, LocalStore, MemoryStore, ample_bytes, open_store
 from ramster.bench.mapped_pages import map_made
 from ramster.bench.model import Better, Context, Figure, Samples, Workload
 from ramster.bench.store_measures import expect
@@ -29,7 +29,7 @@ def _run(context: Context) -> Samples:
     threads = int(context.parameters["threads"])
     pages = context.pages(_PAGES) // _BATCH * _BATCH
     data = map_made(context.scratch, pages, _RATIO, seed=context.seed)
-    stores = _stores(context, threads, 2 * threads * pages * PAGE_SIZE)
+    stores = _stores(context, threads, ample_bytes(threads * pages))
     _each(stores, lambda store: _put(store, data))  # maps the memory, which is not what is measured
     samples: dict[str, list[float]] = {"put_pages_s": [], "get_pages_s": []}
     for _ in range(_PASSES):
