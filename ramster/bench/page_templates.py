@@ -3,14 +3,17 @@
 Covers: how a template is laid out, measuring it, sets of templates whose mean length is as wanted.
 Does not cover: pages made of templates (``pages.py``).
 
-A template is a page with holes; a page is made by filling them with bytes that do not compress, so
-that pages of one template differ and compress alike. Which real page it is made of is chosen by
+A template is a page with holes; a page is made by filling them with random bytes, so that pages of
+one template differ and compress alike. Which real page it is made of is chosen by
 how it compresses by itself, so that little has to be changed:
 
 - a page that compresses better than wanted gives way to noise in one to eight places, as where a
   heap holds text beside images or keys;
 - a page that compresses worse is cut short, and goes on with records: copies of its own pieces,
-  each with a field of a few bytes that is new, as in tables of structures, logs and markup.
+  each with a field of a few bytes that is new, as in tables of structures, logs and markup. In most
+  such pages all records are copies of one piece, equally long, as rows of a table are; in the
+  others of many. Fields hold bytes as frequent as they are in the page, which leaves Zstandard, but
+  not LZ4, something to find in them, as in real pages.
 
 Lengths spread around the mean as a beta distribution does (the choice is ours; real pages spread
 about as widely), in a sequence that fills it evenly (van der Corput's), so that few pages have the
@@ -45,6 +48,8 @@ _FIELD_BYTES: Final = (2, 4, 4, 8)
 _RECORD_BYTES_LEAST: Final = 24
 _RECORD_BLOB_BYTES: Final = 8
 """About what a record takes in a blob: a match, its distance, and the field."""
+_ROWS_SHARE: Final = 0.75
+"""Of the pages of records, those whose records are copies of one piece."""
 _STEPS: Final = 9
 _TRIES: Final = 4
 
@@ -56,10 +61,14 @@ class Template(NamedTuple):
     """In order: bytes as they are, or the length of a hole in bytes."""
     noise_bytes: int
     """The sum of the holes."""
+    alphabet: bytes | None = None
+    """What each of the 256 values of a byte of noise becomes; None: itself."""
 
     def fill(self, noise: bytes) -> bytes:
         """The page with ``noise`` (``noise_bytes`` long) in its holes."""
         at = 0
+        if self.alphabet is not None:
+            noise = noise.translate(self.alphabet)
         pieces = []
         for part in self.parts:
             if isinstance(part, bytes):
@@ -199,20 +208,27 @@ def _as_records(page: bytes, wanted: int, chance: random.Random) -> Callable[[in
     """Layouts of a page cut short that goes on with records of its own pieces."""
     start = chance.randrange(PAGE_SIZE)
     page = page[start:] + page[:start]
+    alphabet = bytes(chance.choices(page, k=256))
+    size = round(chance.uniform(0.5, 1.5) * _RECORD_BLOB_BYTES * PAGE_SIZE / (wanted * 0.4))
+    rows = chance.random() < _ROWS_SHARE
     seed = chance.random()
-    size = max(_RECORD_BYTES_LEAST, round(_RECORD_BLOB_BYTES * PAGE_SIZE / (wanted * 0.4)))
 
     def lay_out(real: int) -> Template:
         chance = random.Random(seed)
         parts: list[bytes | int] = [page[:real]]
         left, noise = PAGE_SIZE - real, 0
+        longest = min(max(size, _RECORD_BYTES_LEAST), real)
+        begin, length, field = 0, longest, chance.choice(_FIELD_BYTES)
         while left:
-            field = min(chance.choice(_FIELD_BYTES), left)
-            length = min(round(size * chance.uniform(0.5, 1.5)), real, left - field)
-            begin = chance.randrange(real - length + 1)
-            parts += (page[begin : begin + length], field)
-            noise += field
-            left -= length + field
-        return Template(tuple(part for part in parts if part), noise)
+            if not rows:
+                length = max(1, round(longest * chance.uniform(0.5, 1)))
+                begin = chance.randrange(real - length + 1)
+                field = chance.choice(_FIELD_BYTES)
+            hole = min(field, left)
+            piece = page[begin : begin + min(length, left - hole)]
+            parts += (piece, hole)
+            noise += hole
+            left -= len(piece) + hole
+        return Template(tuple(part for part in parts if part), noise, alphabet)
 
     return lay_out

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ramster.bench.page_templates import blob_length
 from ramster.bench.pages import RATIO_LEAST, RATIO_MOST, corpus, made, stored_ratio
-from zcache import PAGE_SIZE, Cache, CacheConfig, PoolKind
+from zcache import PAGE_SIZE, Cache, CacheConfig, PoolKind, zstd
 
 RATIOS = st.floats(RATIO_LEAST, RATIO_MOST).map(lambda ratio: round(ratio, 2))
 SEEDS = st.integers(0, 2**32)
@@ -106,3 +107,16 @@ def test_a_ratio_is_of_pages_that_are_not_same_filled() -> None:
 
 def test_real_pages_compress_as_real_pages_do() -> None:
     assert 1.2 < stored_ratio(corpus(500)) < 4
+
+
+def zstandard_gain(pages: list[bytes]) -> float:
+    """Bytes of LZ4 blobs over bytes of Zstandard frames."""
+    lz4 = sum(blob_length(page) for page in pages)
+    return lz4 / sum(min(PAGE_SIZE, len(zstd.compress(page))) for page in pages)
+
+
+@pytest.mark.skipif(not zstd.INSTALLED, reason="zstandard is not installed")
+@pytest.mark.parametrize(("ratio", "least"), [(1.5, 1.15), (2.0, 1.2), (3.0, 1.25), (5.0, 1.25)])
+def test_zstandard_gains_about_as_much_as_on_real_pages(ratio: float, least: float) -> None:
+    real = zstandard_gain([page for page in pages_of(corpus(500)) if blob_length(page) < PAGE_SIZE])
+    assert least < zstandard_gain(pages_of(made(256, ratio))) < real + 0.15
