@@ -21,6 +21,7 @@ from benchmarks.figures import machine
 BENCHMARKS = {
     "zcache": "zcache_speed",
     "memory": "zcache_memory",
+    "page-data": "page_data",
     "rpc": "rpc_speed",
     "cluster": "cluster_speed",
     "nbd": "nbd_speed",

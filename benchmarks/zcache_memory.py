@@ -99,8 +99,9 @@ def fill(backend: str, data: bytes, pages: int) -> dict[str, float]:
     return figures
 
 
-def zram(data: bytes) -> dict[str, float] | None:
-    """``data`` in a zram device of its own: bytes it uses and bytes of blobs, a page; or None."""
+def zram(data: bytes, algorithm: str = "lz4") -> dict[str, float] | None:
+    """``data`` in a zram device of its own: bytes it uses and bytes of blobs, a page; or None, also
+    where this kernel's has no such algorithm."""
     control = Path("/sys/class/zram-control")
     if os.geteuid() != 0:
         return None
@@ -111,7 +112,10 @@ def zram(data: bytes) -> dict[str, float] | None:
     number = (control / "hot_add").read_text().strip()
     device, settings = Path(f"/dev/zram{number}"), Path(f"/sys/block/zram{number}")
     try:
-        (settings / "comp_algorithm").write_text("lz4")
+        there = (settings / "comp_algorithm").read_text().replace("[", "").replace("]", "")
+        if algorithm not in there.split():
+            return None
+        (settings / "comp_algorithm").write_text(algorithm)
         (settings / "disksize").write_text(str(len(data)))
         # Around the page cache, so that all is compressed when the write is done.
         file = os.open(device, os.O_WRONLY | os.O_DIRECT)

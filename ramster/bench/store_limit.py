@@ -42,8 +42,8 @@ _WORKING_SET = 16384
 _WORKING_SET_LEAST = 4096
 """In a small pool the zspages that each class of sizes leaves open are more than all else."""
 _READS_PER_PAGE = 4
-_UNCOUNTED = 1 / 3
-"""Share of reads, the first ones, in which the pool fills and comes to rest."""
+_UNCOUNTED = 1 / 4
+"""Share of reads, the first ones, in which the pool comes to rest."""
 _RATIO = 2.0
 
 
@@ -58,6 +58,8 @@ def _run(context: Context) -> Samples:
     times, gets = array("q", bytes(8 * reads)), array("q", bytes(8 * reads))
     before = anonymous_bytes()
     store = _open(context.subject, pool_bytes_max)
+    for key, page in enumerate(views):
+        store.put(key, page)
     _read(store, views, keys[:first], times, gets)
     dropped = _dropped(store)
     hits = _read(store, views, keys[first:], times, gets)

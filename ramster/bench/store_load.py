@@ -51,8 +51,9 @@ part of what is read, in batches and singly, is compared with what was put.
 
 Doubtful: the first fill pays for memory that the system clears and maps, a real cache does so once.
 Latencies hold the two readings of the clock, about 0.1 us. Pages are made from real pieces to hit
-the ratio with LZ4; Zstandard finds up to a quarter more in them (docs/bench-data.md). Nothing is a
-dict of pages; it holds no more than the memory that there is, which is why there is a cache.""",
+the ratio with LZ4; Zstandard makes up to 1.45 times as much of them, as of real pages
+(docs/bench-data.md). Nothing is a dict of pages; it holds no more than the memory that there is,
+which is why there is a cache.""",
         _cases("store-pages", [{"ratio": r, "same": 0.0} for r in (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)]),
     ),
     Configuration(
@@ -77,8 +78,9 @@ flushes of a hundred): write-heavy 70, 20, 10; read-heavy 10, 88, 2; flush-heavy
 are uniform, or by Zipf's law with YCSB's exponent 0.99. Every get is compared with what was put
 last.
 
-Doubtful: one thread and one call at a time; a device puts batches. How many pages are there at the
-end follows from the mix, so memory a page compares subjects, not mixes.""",
+Doubtful: one thread and one call at a time; a device puts batches. Memory is what the process has
+grown by at the end, a page that is left: after many flushes that is mostly what the C library, or
+the cache, keeps for the next pages.""",
         _cases(
             "store-mix",
             [{"mix": mix, "keys": keys} for mix in store_mix.MIXES for keys in ("uniform", "zipf")],
@@ -104,7 +106,7 @@ not fragment, as all are of one size; it shows what the calls cost.""",
         "store-threads",
         "1, 2, 4 ... threads on one cache",
         """\
-Each thread puts and gets 4096 pages of its own at 3:1, in batches of 64, all in one cache; once
+Each thread puts and gets 8192 pages of its own at 3:1, in batches of 64, all in one cache; once
 before, so that its memory is mapped. Scaling is against one thread of the same process just before.
 
 Doubtful: as many threads as there are cores need them all; any other work on the machine shows.
@@ -120,8 +122,8 @@ the same page.""",
         "a Zipf reader whose pages do not all fit: hits, evictions",
         """\
 16384 pages at 2:1 are read by Zipf's law (exponent 0.99) from an ephemeral pool whose limit is a
-half or a quarter of the pages' bytes; a page that is missed is put. The first third of 65536 reads
-is not counted. Nothing keeps the most recent pages that fit into the same bytes uncompressed. Every
+half or a quarter of the pages' bytes; a page that is missed is put. Before, each page was put once,
+and the first quarter of 65536 reads is not counted. Nothing keeps the most recent pages that fit into the same bytes uncompressed. Every
 hit is compared with what was put.
 
 Doubtful: a miss costs a put alone here, where it would cost a disk or a network too, so reads a

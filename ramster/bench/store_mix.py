@@ -55,12 +55,11 @@ def _run(context: Context) -> Samples:
     before = anonymous_bytes()
     store = open_store(context.subject, ample_bytes(keys))
     store.put_many(range(keys), data)
-    found = _drive(store, page_views(data), sequence, contents, times)
+    _drive(store, page_views(data), sequence, contents, times)
     grown = max(0, anonymous_bytes() - before)
     stored = sum(content is not None for content in contents)
     samples: dict[str, float | list[float]] = {
         "calls_s": rates(times),
-        "found_share": found,
         "resident_bytes_page": grown / max(1, stored),
     }
     for kind, name in enumerate(_NAMES):
@@ -87,10 +86,9 @@ def _drive(
     sequence: Sequence[_Call],
     contents: list[int | None],
     times: array[int],
-) -> float:
-    """The share of gets that found a page. Enters nanoseconds in ``times``, call by call, and keeps
-    ``contents`` up to date; every get is compared with it."""
-    gets = found = 0
+) -> None:
+    """Make the calls. Enters nanoseconds in ``times``, call by call, and keeps ``contents`` up to
+    date; every get is compared with it."""
     for number, (kind, key, content) in enumerate(sequence):
         start = perf_counter_ns()
         if kind == _PUT:
@@ -102,13 +100,10 @@ def _drive(
             times[number] = perf_counter_ns() - start
             there = contents[key]
             expect(page, None if there is None else views[there], f"page {key}")
-            gets += 1
-            found += page is not None
         else:
             store.flush(key)
             times[number] = perf_counter_ns() - start
             contents[key] = None
-    return found / max(1, gets)
 
 
 WORKLOAD = Workload(
@@ -118,12 +113,6 @@ WORKLOAD = Workload(
         *latency_figures("put"),
         *latency_figures("get"),
         *latency_figures("flush"),
-        Figure(
-            "found_share",
-            "",
-            Better.HIGHER,
-            "Share of gets that found a page; follows from the mix, equal for all subjects.",
-        ),
         RESIDENT_BYTES_PAGE,
     ),
     _run,

@@ -18,7 +18,7 @@ from zcache import PAGE_SIZE
 
 __all__ = ["WORKLOAD"]
 
-_PAGES = 4096
+_PAGES = 8192
 """Of each thread."""
 _PASSES = 3
 _BATCH = 64

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 LITTLE = {
     "zcache": ("--pages", "256", "--rounds", "1"),
     "memory": ("--pages", "4096", "--zram-pages", "512"),
+    "page-data": ("--pages", "128"),
     "rpc": ("--seconds", "0.02"),
     "cluster": ("--size", "8MiB"),
     "nbd": ("--size", "4MiB", "--seconds", "0.2"),

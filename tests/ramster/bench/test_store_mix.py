@@ -21,12 +21,8 @@ def test_mixes_are_shares_of_a_hundred() -> None:
 @pytest.mark.parametrize("keys", ["uniform", "zipf"])
 def test_all_figures_are_measured_on_both_subjects(mix: str, keys: str, tmp_path: Path) -> None:
     declared = {figure.name for figure in WORKLOAD.figures}
-    found = [
-        measured(WORKLOAD, subject, tmp_path, mix=mix, keys=keys)
-        for subject in (Subject.NOTHING, Subject.ZCACHE)
-    ]
-    assert all(samples.keys() == declared for samples in found)
-    assert found[0]["found_share"] == found[1]["found_share"], "not the same calls"
+    for subject in (Subject.NOTHING, Subject.ZCACHE):
+        assert measured(WORKLOAD, subject, tmp_path, mix=mix, keys=keys).keys() == declared
 
 
 @pytest.mark.parametrize("mix", MIXES)
