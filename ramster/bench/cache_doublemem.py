@@ -23,7 +23,8 @@ from zcache import PAGE_SIZE
 __all__ = ["CONFIGURATIONS", "WORKLOADS", "order_of"]
 
 _BUDGET_PAGES = 4096
-_BUDGET_PAGES_MIN = 512
+_BUDGET_PAGES_MIN = 2048
+"""With fewer the half-filled size classes of a pool take more than compression saves."""
 _JOBS = 4
 _BLOCK_PAGES = {"seq": 8, "uniform": 1, "zipf": 1}
 """A read of each pattern: 32 KiB in order, 4 KiB at random."""

@@ -22,7 +22,8 @@ from zcache import PAGE_SIZE
 __all__ = ["CONFIGURATIONS", "WORKLOADS"]
 
 _BUDGET_PAGES = 8192
-_BUDGET_PAGES_MIN = 1024
+_BUDGET_PAGES_MIN = 2048
+"""With fewer the half-filled size classes of a pool take more than compression saves."""
 _MAPPING_PAGES = 128
 _RESIDENT_PAGES = 32
 _PAUSE_S = 0.005

@@ -18,7 +18,8 @@ from zcache import PAGE_SIZE
 __all__ = ["CONFIGURATIONS", "WORKLOADS"]
 
 _BUDGET_PAGES = 8192
-_BUDGET_PAGES_MIN = 512
+_BUDGET_PAGES_MIN = 2048
+"""With fewer the half-filled size classes of a pool take more than compression saves."""
 _RATIO = 2.5
 
 

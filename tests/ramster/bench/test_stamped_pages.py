@@ -48,7 +48,7 @@ def test_no_two_pages_are_equal_and_the_rest_takes_turns() -> None:
 @pytest.mark.parametrize("ratio", [1.3, 2.5])
 def test_the_stamp_changes_little_of_the_ratio(ratio: float) -> None:
     contents = stamped(ratio, seed=2, distinct=64)
-    cache = Cache(CacheConfig(pool_bytes_max=64 * 2 * PAGE_SIZE))
+    cache = Cache(CacheConfig(pool_bytes_max=2**24))
     pool = cache.create_pool(PoolKind.PERSISTENT)
     cache.put_many(pool, 1, range(64), contents.run(0, 64))
     assert 64 * PAGE_SIZE / cache.stats().bytes_local == pytest.approx(ratio, rel=0.1)

@@ -24,12 +24,12 @@ def test_each_subject_holds_what_its_memory_allows(way: str, subject: str, tmp_p
     refused, spilled = samples["refused_pages"], samples["spilled_pages"]
     if subject == "nothing":
         # Of 2.5 budgets one fits, and the other pages are refused in every loop.
-        assert refused == pytest.approx(2 * 1.5 * 512, rel=0.2)
+        assert refused == pytest.approx(2 * 1.5 * 2048, rel=0.2)
     elif subject == "ramster":
         assert refused == 0
     else:
         assert isinstance(refused, int)
-        assert refused < 512
+        assert refused < 2048
     assert (spilled != 0) == (subject == "ramster")
 
 
