@@ -200,10 +200,10 @@ _PARALLELIO = Workload(
 )
 
 _TEXT = f"""\
-A server of values of 16 KiB fills {_FILLED_SHARE:.0%} of the budget, then reads random ones, and
-writes {_SETS_SHARE:.0%} of the time, one at a time, as fast as it can. In steps of {_STEP_S:g} s
-another client writes 0, 10, 40 and 80 % of the budget beside it, over and over, and takes its
-pages away after each step. Every value read is checked.
+A server of values of 16 KiB fills {100 * _FILLED_SHARE:g} % of the budget, then reads random
+ones, and writes {100 * _SETS_SHARE:g} % of the time, one at a time, as fast as it can. In steps of
+{_STEP_S:g} s another client writes 0, 10, 40 and 80 % of the budget beside it, over and over, and
+takes its pages away after each step. Every value read is checked.
 
 After MMTests' parallelio-memcachetest: memcached with 80 % of the memory, 16 KiB values, one
 client, beside dd of growing size; operations and time of the dd by size, swapped pages beside.

@@ -96,13 +96,23 @@ def _describe(one: Configuration) -> str:
     subjects: dict[tuple[str, str], list[str]] = {}
     for case in one.cases:
         subjects.setdefault((case.workload, case.label), []).append(case.subject)
-    paragraphs = [textwrap.fill(part, 96) for part in one.text.split("\n\n")]
+    paragraphs = [_filled(part) for part in one.text.strip().split("\n\n")]
     lines = [
         f"  {workload} {label}".removesuffix(" -") + f": {', '.join(found)}"
         for (workload, label), found in subjects.items()
     ]
     head = f"{one.name}: {one.summary} ({one.rounds} rounds)"
-    return "\n".join([head, "", *paragraphs, "", *lines])
+    return "\n\n".join([head, *paragraphs, "\n".join(lines)])
+
+
+def _filled(paragraph: str) -> str:
+    """A paragraph in lines of 96 characters; its items ("- ...") begin on lines of their own."""
+    first, *items = f"\n{paragraph}".split("\n- ")
+    rows = [textwrap.fill(first.strip(), 96)] if first.strip() else []
+    for item in items:
+        words = " ".join(item.split())
+        rows.append(textwrap.fill(f"- {words}", 96, subsequent_indent="  "))
+    return "\n".join(rows)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -16,10 +16,10 @@ from ramster.bench.swap_stutterp import CONFIGURATIONS, WORKLOADS
     ("way", "subject", "times"),
     [
         ("api", "nothing", 0.75),
-        ("api", "zcache", 2.0),
-        ("api", "ramster-alone", 2.0),
+        ("api", "zcache", 1.5),
+        ("api", "ramster-alone", 1.5),
         ("api", "ramster", 3.0),
-        ("nbd", "zcache", 2.0),
+        ("nbd", "zcache", 1.5),
         ("nbd", "ramster", 3.0),
     ],
 )

@@ -34,6 +34,14 @@ def test_list_of_some_shows_text_and_cases(capsys: pytest.CaptureFixture[str]) -
     assert all(f"  {case.workload}" in out for case in quick.cases)
 
 
+def test_list_keeps_the_items_of_a_text_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "list", "swap-usemem"]) == 0
+    shown = capsys.readouterr().out
+    assert "\n\nWhat makes the figures doubtful:\n- Where refused_pages is not 0" in shown
+    assert "\n- Workers over the Python API" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
 def test_list_as_json_holds_the_cases(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "list", "quick", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
