@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from ramster.bench import (
     cache_doublemem,
+    cluster_fetch,
+    cluster_peerloss,
+    cluster_scale,
+    cluster_spill,
+    cluster_zipf,
     parallelio,
     quick,
     store_load,
@@ -25,6 +30,11 @@ _MODULES: tuple[tuple[tuple[Workload, ...], tuple[Configuration, ...]], ...] = (
     (swap_stutterp.WORKLOADS, swap_stutterp.CONFIGURATIONS),
     (cache_doublemem.WORKLOADS, cache_doublemem.CONFIGURATIONS),
     (parallelio.WORKLOADS, parallelio.CONFIGURATIONS),
+    (cluster_spill.WORKLOADS, cluster_spill.CONFIGURATIONS),
+    (cluster_fetch.WORKLOADS, cluster_fetch.CONFIGURATIONS),
+    (cluster_zipf.WORKLOADS, cluster_zipf.CONFIGURATIONS),
+    (cluster_scale.WORKLOADS, cluster_scale.CONFIGURATIONS),
+    (cluster_peerloss.WORKLOADS, cluster_peerloss.CONFIGURATIONS),
 )
 """A row a module: its workloads and its configurations."""
 

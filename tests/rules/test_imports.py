@@ -129,8 +129,8 @@ def test_front_ends_and_transport_do_not_know_the_node(name: str) -> None:
 
 def test_nothing_imports_the_node_from_below() -> None:
     importers = {name for name in RAMSTER if "ramster.node" in set(imports_of(name))}
-    above = {"ramster", "ramster.embed", "ramster.commands.serve", "ramster.bench.targets"}
-    assert importers <= above
+    importers = {name for name in importers if not name.startswith("ramster.bench.")}
+    assert importers <= {"ramster", "ramster.embed", "ramster.commands.serve"}
 
 
 def test_no_import_cycles() -> None:
