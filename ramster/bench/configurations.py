@@ -14,6 +14,10 @@ from ramster.bench import (
     cluster_spill,
     cluster_zipf,
     parallelio,
+    peers_block,
+    peers_kv,
+    peers_remote,
+    peers_zram,
     quick,
     store_load,
     swap_stutterp,
@@ -35,6 +39,10 @@ _MODULES: tuple[tuple[tuple[Workload, ...], tuple[Configuration, ...]], ...] = (
     (cluster_zipf.WORKLOADS, cluster_zipf.CONFIGURATIONS),
     (cluster_scale.WORKLOADS, cluster_scale.CONFIGURATIONS),
     (cluster_peerloss.WORKLOADS, cluster_peerloss.CONFIGURATIONS),
+    (peers_block.WORKLOADS, peers_block.CONFIGURATIONS),
+    (peers_kv.WORKLOADS, peers_kv.CONFIGURATIONS),
+    (peers_remote.WORKLOADS, peers_remote.CONFIGURATIONS),
+    (peers_zram.WORKLOADS, peers_zram.CONFIGURATIONS),
 )
 """A row a module: its workloads and its configurations."""
 
