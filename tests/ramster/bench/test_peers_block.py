@@ -10,7 +10,6 @@ from ramster.bench.model import Case, Subject
 from tests.support.bench_runs import cases, first, run
 from tests.support.rival_programs import need, need_for
 
-
 OWN = [case for case in cases("peers-block") if case.parameters["client"] == "own"]
 
 
