@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,17 @@ __all__ = ["ZramDevice", "open_zram"]
 
 _CONTROL = Path("/sys/class/zram-control")
 _BLOCK = Path("/sys/block")
+
+# Removes the device at the end of standard input: when this process closes it, or however it dies.
+# The kernel refuses while the device is still open.
+_GUARD = """
+read -r _
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    echo 1 >"$1/reset" && echo "$2" >"$3/hot_remove" && exit 0
+    sleep 0.2
+done 2>/dev/null
+exit 1
+"""
 
 
 class ZramDevice:
@@ -60,7 +72,7 @@ def open_zram(size_bytes: int, codec: str = "lz4") -> Iterator[ZramDevice]:
     except OSError as error:
         raise WorkloadUnavailable(f"the kernel adds no zram device: {error.strerror}") from error
     state = _BLOCK / f"zram{number}"
-    try:
+    with _removed_afterwards(number, state):
         offered = (state / "comp_algorithm").read_text().replace("[", "").replace("]", "").split()
         if codec not in offered:
             raise WorkloadUnavailable(f"zram has no {codec} here, but {', '.join(offered)}")
@@ -74,7 +86,20 @@ def open_zram(size_bytes: int, codec: str = "lz4") -> Iterator[ZramDevice]:
             yield ZramDevice(file, state)
         finally:
             os.close(file)
+
+
+@contextlib.contextmanager
+def _removed_afterwards(number: str, state: Path) -> Iterator[None]:
+    """Raises OSError if the device cannot be removed."""
+    # A session of its own: what kills this process's group leaves it alone.
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, "sh", state, number, _CONTROL],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield
     finally:
-        with contextlib.suppress(OSError):  # somebody (udev) has it open: removing says so
-            (state / "reset").write_text("1")
-        (_CONTROL / "hot_remove").write_text(number)
+        guard.communicate()
+        if guard.returncode != 0:
+            raise OSError(f"zram{number} cannot be removed: is it open elsewhere?")

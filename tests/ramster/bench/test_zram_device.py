@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,31 @@ def test_a_device_is_gone_after_an_exception_too() -> None:
         pytest.skip(str(reason))
     except ZeroDivisionError:
         assert devices() == before
+
+
+KILLED = """
+import os, signal
+from ramster.bench.model import WorkloadUnavailable
+from ramster.bench.zram_device import open_zram
+try:
+    with open_zram(2**20) as device:
+        device.write(0, bytes(4096))
+        print("there", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+except WorkloadUnavailable as reason:
+    print(reason)
+"""
+
+
+def test_a_process_that_is_killed_leaves_no_device() -> None:
+    before = devices()
+    # Its output ends when whatever removes the device has ended, too.
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True)
+    if done.returncode == 0:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout == "there\n"
+    assert devices() == before
 
 
 def test_a_codec_that_the_kernel_has_not_is_refused_and_leaves_no_device() -> None:
