@@ -143,5 +143,5 @@ def load_client(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise WorkloadUnavailable(
-            f"there is no {name}: pip install 'ramster[bench-peers]'"
+            f"{name} cannot be loaded ({error}): pip install 'ramster[bench-peers]'"
         ) from error
