@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,9 @@ __all__ = ["ChildFailed", "ask", "scratch_folder"]
 
 _LAST_WORDS = 12
 """Lines of standard error that are kept of a child that failed."""
+
+_DYING_S = 1.0
+"""Where nothing reaps orphans, they stay in the group for ever."""
 
 _ROOM_FOR_SCRATCH = 2**30
 
@@ -86,6 +90,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    # What it started dies meanwhile, and gives its memory back, before anything else is measured.
+    deadline = time.monotonic() + _DYING_S
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(child.pid, 0)
+            time.sleep(0.002)
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         child.stdin.close()

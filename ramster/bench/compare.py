@@ -20,7 +20,7 @@ from enum import StrEnum
 from ramster.bench.averages import Spread, gain_percent, geometric_mean
 from ramster.bench.model import Better, Figure
 from ramster.bench.results import Result
-from ramster.bench.series import Key, Series, gather, loops_by_round, mean_loops
+from ramster.bench.series import Key, Series, gather, geometric_series, loops_by_round, mean_loops
 from ramster.bench.significance import ALPHA, Difference, adjust, paired, unpaired, weakest
 from ramster.errors import BenchError
 
@@ -76,6 +76,8 @@ class Row:
     key: Key
     figure: Figure
     cells: tuple[Cell, ...]
+    summed: bool = False
+    """It is the geometric mean over the cases above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Comparison:
         ratios = []
         for row in self.rows:
             base, new = row.cells[0].spread, row.cells[name].spread
-            if row.key.configuration != configuration or base is None or new is None:
+            if row.key.configuration != configuration or row.summed or not base or not new:
                 continue
             if base.mean > 0 and new.mean > 0:
                 ratio = new.mean / base.mean
@@ -195,6 +197,7 @@ def _column(result: Result) -> _Column:
 
 
 def _compare(columns: Sequence[_Column], threshold_percent: float) -> Comparison:
+    columns, sums = _with_sums(columns)
     base, others = columns[0], columns[1:]
     rows: list[tuple[Key, Figure, list[Cell]]] = []
     notes: dict[str, None] = {}
@@ -224,9 +227,39 @@ def _compare(columns: Sequence[_Column], threshold_percent: float) -> Comparison
         tuple(column.name for column in columns),
         tuple(column.session == base.session for column in columns),
         threshold_percent,
-        tuple(Row(key, figure, tuple(cells)) for key, figure, cells in rows),
+        tuple(Row(key, figure, tuple(cells), key in sums) for key, figure, cells in rows),
         tuple(notes),
     )
+
+
+def _with_sums(columns: Sequence[_Column]) -> tuple[list[_Column], set[Key]]:
+    """The columns with rows for what the cases of a configuration say together, and their keys.
+
+    A change that slows everything a little is seen in the mean over cases, whose noise is less,
+    before it is seen in any of them.
+    """
+    groups: dict[tuple[Key, str], list[Key]] = {}
+    for key, figure in columns[0].series:
+        there = [column.series.get((key, figure)) for column in columns]
+        if all(row is not None and min(row.values.values()) > 0 for row in there):
+            groups.setdefault((key._replace(label=""), figure), []).append(key)
+    added: list[dict[tuple[Key, str], Series]] = [{} for _ in columns]
+    for (whole, figure), keys in groups.items():
+        sums = [geometric_series([one.series[key, figure] for key in keys]) for one in columns]
+        if len(keys) > 1 and all(one.values for one in sums):
+            named = whole._replace(label=f"all {len(keys)} cases")
+            for rows, one in zip(added, sums, strict=True):
+                rows[named, figure] = one
+    # Behind the cases of their configuration, so that what belongs together stays together.
+    order = {key.configuration: at for at, (key, _) in enumerate(columns[0].series)}
+    found = []
+    for column, rows in zip(columns, added, strict=True):
+        both = sorted(
+            {**column.series, **rows}.items(),
+            key=lambda item: order.get(item[0][0].configuration, len(columns[0].series)),
+        )
+        found.append(dataclasses.replace(column, series=dict(both)))
+    return found, {key for key, _ in added[0]}
 
 
 def _describe(key: Key) -> str:

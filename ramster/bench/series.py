@@ -7,7 +7,7 @@ cover: comparing rows (``compare.py``).
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ramster.bench.averages import Spread, round_value, spread
 from ramster.bench.model import Figure
 from ramster.bench.results import Result
 
-__all__ = ["Key", "Series", "gather", "loops_by_round", "mean_loops"]
+__all__ = ["Key", "Series", "gather", "geometric_series", "loops_by_round", "mean_loops"]
 
 
 class Key(NamedTuple):
@@ -69,6 +69,17 @@ def _rows(result: Result) -> Iterator[tuple[Key, str, Figure, float]]:
             key = Key(configuration.name, case.workload, case.label, str(case.subject))
             for figure in result.figures.get(case.workload, ()):
                 yield key, case.key, figure, configuration.scale
+
+
+def geometric_series(rows: Sequence[Series]) -> Series:
+    """What several cases of one figure, all above 0, say together: by round, the geometric mean of
+    the cases; rounds that one of them lacks are left out."""
+    rounds = [number for number in rows[0].values if all(number in row.values for row in rows)]
+    means = {
+        number: statistics.geometric_mean(row.values[number] for row in rows) for number in rounds
+    }
+    busy = min(row.busy for row in rows)
+    return Series(rows[0].figure, rows[0].scale, means, busy)
 
 
 def loops_by_round(result: Result) -> dict[str, dict[int, float]]:

@@ -40,6 +40,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     _add_list(words.add_parser("list", help="show the configurations, or the cases of some"))
     _add_run(words.add_parser("run", help="measure configurations and keep the result"))
     _add_compare(words.add_parser("compare", help="results side by side; exits 1 when worse"))
+    _add_report(words.add_parser("report", help="charts and a page about results"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         "list": _list,
         "run": _run,
         "compare": _compare,
+        "report": _report,
     }
     try:
         return calls[arguments.word](arguments)
@@ -252,6 +254,12 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="compare these subjects within one result; the first is the base",
     )
+    _add_threshold(parser)
+    _add_out(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_threshold(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
         type=float,
@@ -259,8 +267,6 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help=f"smaller differences do not count (default {_THRESHOLD:g})",
     )
-    _add_out(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -270,22 +276,51 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _compared(arguments: argparse.Namespace) -> Comparison:
+    words, subjects = arguments.results, arguments.between
+    if subjects is not None:
+        if len(words) != 1 or len(set(subjects)) < max(2, len(subjects)):
+            raise BenchError("--between: accepted is one result, and two subjects or more")
+        return compare_subjects(_load(arguments)[0], subjects, arguments.threshold)
+    if len(words) < 2:
+        raise BenchError("accepted is two results or more, or one with --between SUBJECT SUBJECT")
+    return compare_results(_load(arguments), arguments.threshold)
+
+
+def _load(arguments: argparse.Namespace) -> list[Result]:
+    """The results that are named; of equal names each is called by its path."""
     if not 0 <= arguments.threshold < 1e6:
         raise BenchError(f"--threshold {arguments.threshold}: accepted is 0 or more")
+    if len(set(arguments.results)) < len(arguments.results):
+        said = " ".join(arguments.results)
+        raise BenchError(f"{said}: accepted is each of the results only once")
     paths = [result_path(arguments.out, name) for name in arguments.results]
-    subjects = arguments.between
-    for words, what in ((arguments.results, "results"), (subjects or (), "subjects")):
-        if len(set(words)) < len(words):
-            raise BenchError(f"{' '.join(words)}: accepted is each of the {what} only once")
-    if subjects is not None:
-        if len(paths) != 1 or len(subjects) < 2:
-            raise BenchError("--between: accepted is one result, and two subjects or more")
-        return compare_subjects(load_result(paths[0]), subjects, arguments.threshold)
-    if len(paths) < 2:
-        raise BenchError("accepted is two results or more, or one with --between SUBJECT SUBJECT")
     results = [load_result(path) for path in paths]
     names = [result.name for result in results]
     for result, path in zip(results, paths, strict=True):
         if names.count(result.name) > 1:
             result.name = str(path)
-    return compare_results(results, arguments.threshold)
+    return results
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results",
+        metavar="NAME",
+        nargs="+",
+        help="results by name or file; of one the subjects are compared, of several the results",
+    )
+    _add_threshold(parser)
+    _add_out(parser)
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="where the report goes (default OUT/report-NAME)"
+    )
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from ramster.bench.report import write_report
+
+    results = _load(arguments)
+    names = "-".join(Path(result.name).stem for result in results)
+    folder = arguments.to or arguments.out / f"report-{names}"
+    print(write_report(results, folder, arguments.threshold))
+    return 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
 from ramster.bench.compare import Verdict, compare_results, compare_subjects, is_speed
@@ -38,6 +41,25 @@ def test_a_longer_time_is_worse_and_fewer_bytes_are_better() -> None:
     assert found["get_p99_us"].verdict is Verdict.WORSE
     assert found["pool_bytes"].verdict is Verdict.BETTER
     assert found["pool_bytes"].gain_percent == 20
+
+
+def test_a_small_loss_in_every_case_is_seen_in_all_of_them_together() -> None:
+    chance = random.Random(3)
+
+    def noisy(mean: float) -> list[float]:
+        return [mean * math.exp(chance.gauss(0, 0.06)) for _ in range(7)]
+
+    cases = [f"zcache n={n}" for n in range(12)]
+    base = made("a", {key: {"put_pages_s": noisy(100)} for key in cases}, session="s")
+    new = made("b", {key: {"put_pages_s": noisy(90)} for key in cases}, session="s")
+    found = compare_results([base, new], 5)
+    assert [row.summed for row in found.rows] == [False] * 12 + [True]
+    assert found.rows[-1].key.label == "all 12 cases"
+    assert found.rows[-1].cells[1].verdict is Verdict.WORSE
+    assert found.rows[-1].cells[1].gain_percent == pytest.approx(-10, abs=3)
+    # It adds nothing to the mean over figures, of which it is one already.
+    ratios = [row.cells[1].spread.mean / row.cells[0].spread.mean for row in found.rows[:-1]]
+    assert found.overall("tested", 1) == pytest.approx(math.prod(ratios) ** (1 / 12))
 
 
 def test_drift_that_both_met_is_no_difference() -> None:

@@ -100,6 +100,7 @@ def test_variants_are_measured_in_one_session(tmp_path: Path) -> None:
         (["compare", "a", "b"], "bench-results/a.json: the result cannot be read: No such file"),
         (["compare", "a", "b", "--threshold", "-1"], "--threshold -1.0: accepted is 0 or more"),
         (["compare", "a", "b", "--between", "x", "y"], "--between: accepted is one result"),
+        (["report", "a"], "bench-results/a.json: the result cannot be read"),
         (["compare", "a", "--between", "x"], "--between: accepted is one result"),
         ([], "the following arguments are required: list|run|compare|report"),
         (["lst"], "invalid choice: 'lst'"),
@@ -168,6 +169,25 @@ def test_compare_without_scipy_says_how_to_install_it(kept: Path) -> None:
     done = run_ramster("bench", "compare", "before", "slow", "--out", str(kept), before=block)
     assert done.returncode == 2
     assert "comparing needs scipy: pip install 'ramster[bench]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_report_writes_a_page_and_says_where(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "report", "before", "slow", "--out", str(kept)]) == 0
+    page = kept / "report-before-slow" / "report.html"
+    assert capsys.readouterr().out == f"{page}\n"
+    assert "slow against before" in page.read_text()
+    assert main(["bench", "report", "before", "--out", str(kept), "--to", str(kept / "x")]) == 0
+    assert (kept / "x" / "report.html").exists()
+
+
+def test_report_without_matplotlib_says_how_to_install_it(kept: Path) -> None:
+    block = "import sys\nsys.modules['matplotlib'] = None\n"
+    done = run_ramster("bench", "report", "before", "--out", str(kept), before=block)
+    assert done.returncode == 2
+    assert "a report needs matplotlib: pip install 'ramster[bench]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
