@@ -63,8 +63,8 @@ def foreign_part() -> str | None:
     import zcache.backend
 
     parts: dict[str, str | None] = {"ramster.bench": __file__, "zcache": zcache.__file__}
-    if core := sys.modules.get("zcache._native"):
-        parts["the native core"] = core.__file__
+    if zcache.backend.BACKEND == "native":
+        parts["the native core"] = sys.modules["zcache._native"].__file__
     root = _root(ramster.__file__)
     for name, file in parts.items():
         if _root(file) not in (root, root / "ramster"):

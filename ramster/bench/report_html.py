@@ -16,6 +16,7 @@ from itertools import groupby
 from ramster.bench.compare import Verdict
 from ramster.bench.model import Mean
 from ramster.bench.notation import show_factor, show_number, show_p, show_percent
+from ramster.bench.prose import blocks_of
 from ramster.bench.report_model import Bar, Chart, Claim, Report, Section, Tally
 from ramster.bench.report_style import STYLE
 from ramster.bench.results import Result
@@ -195,8 +196,11 @@ def _claim(claim: Claim) -> str:
 def _section(section: Section, charts: Mapping[tuple[str, str, str], str]) -> Iterator[str]:
     yield f'<section id="{escape(section.name)}"><h2>{escape(section.name)}</h2>'
     yield f'<p class="lead">{escape(section.summary)}</p>'
-    for paragraph in section.text.split("\n\n"):
-        yield f"<p>{escape(paragraph)}</p>"
+    for block in blocks_of(section.text):
+        if block.is_list:
+            yield f'<ul class="prose">{"".join(f"<li>{escape(x)}</li>" for x in block.lines)}</ul>'
+        else:
+            yield f"<p>{escape(block.lines[0])}</p>"
     if section.scale != 1:
         yield f'<p class="soft small">Sizes and durations at {section.scale:g} of their own.</p>'
     for chart in section.charts:

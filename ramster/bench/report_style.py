@@ -31,6 +31,7 @@ h3 { font-size: 1rem; margin: 1.8rem 0 .1rem; }
 h3 code { font-weight: 600; }
 p { margin: .5rem 0; max-width: 46rem; }
 .lead { color: var(--soft); font-size: 1.05rem; margin-top: 0; }
+ul.prose { margin: .4rem 0; padding-left: 1.2rem; max-width: 46rem; }
 .soft { color: var(--soft); }
 .small { font-size: .875rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px;

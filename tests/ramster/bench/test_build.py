@@ -47,4 +47,8 @@ def test_a_core_of_another_installation_is_told(
     core = type(sys)("zcache._native")
     core.__file__ = str(tmp_path / "zcache" / "_native.abi3.so")
     monkeypatch.setitem(sys.modules, "zcache._native", core)
+    monkeypatch.setattr("zcache.backend.BACKEND", "native")
     assert str(foreign_part()).startswith(f"the native core is of another installation: {tmp_path}")
+    # One that is there and not used changes nothing.
+    monkeypatch.setattr("zcache.backend.BACKEND", "python")
+    assert foreign_part() is None
