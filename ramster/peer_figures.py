@@ -142,8 +142,9 @@ def _check_histograms(where: str, section: Any) -> None:
     for column, types in ((bounds, _NUMBER), (counts, _COUNT)):
         if not isinstance(column, list) or any(type(value) not in types for value in column):
             raise BadMessageError(f"{where}: accepted is a histogram of bounds and counts")
-    if len(counts) != len(bounds) + 1:
-        raise BadMessageError(f"{where}: {len(counts)} counts, accepted is {len(bounds) + 1}")
+    found, wanted = len(section["counts"]), len(section["bounds"]) + 1
+    if found != wanted:
+        raise BadMessageError(f"{where}: {found} counts, accepted is {wanted}")
 
 
 def _check_fields(where: str, section: Any, fields: _Fields) -> None:
