@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,11 @@ def test_the_provisioned_source_is_the_one_of_the_compose_file() -> None:
     provider = (FOLDER / "provisioning" / "dashboards" / "ramster.yml").read_text()
     assert f"path: {path}\n" in provider
     assert f"./deploy/grafana/dashboards:{path}:ro" in compose
+
+
+def test_images_are_pinned_and_can_be_replaced() -> None:
+    compose = (FOLDER.parents[1] / "docker-compose.yml").read_text()
+    for service in ("prometheus", "grafana"):
+        block = compose.partition(f"\n  {service}:\n")[2].partition("\n\n")[0]
+        assert re.search(r"^    image: \$\{[A-Z]+_IMAGE:-[\w/]+:v?\d+\.\d+\.\d+\}$", block, re.M)
+        assert "profiles: [metrics]" in block
