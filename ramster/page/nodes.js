@@ -95,7 +95,7 @@ export class NodeCard {
   figures(node) {
     const { used_bytes: used, limit_bytes: limit } = node.pool;
     say(this.used, size(used));
-    say(this.limit, `of ${size(limit)} in use, ${share(used, limit)}`);
+    say(this.limit, `of ${size(limit)}, ${share(used, limit)}`);
     const parts = poolParts(node);
     bar(this.pool, parts, limit,
       `Pool: ${size(used)} of ${size(limit)}: ${parts.map((part) => `${part.label} ${part.words}`).join(", ")}`);

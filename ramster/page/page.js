@@ -103,7 +103,7 @@ function show(cluster, history) {
   document.getElementById("alarm").hidden = true;
   delete document.body.dataset.stale;
   document.title = `${own.name} \u00b7 RAMster`;
-  say("asked", own.name);
+  say("asked", `Node ${own.name}`);
   say("about", `RAMster ${own.version}, ${own.mode}, up ${span(own.uptime_s)}`);
   const told = cluster.nodes.filter(isTold);
   const flows = new Map(told.map((node) => [node, rates.note(node)]));
@@ -222,7 +222,7 @@ function showPeers(own) {
   const rows = [
     ...own.peers.map((peer) => ({
       name: peer.node ?? "?", address: peer.address,
-      state: peer.draining && peer.state === "alive" ? "draining" : peer.state, reason: peer.reason,
+      state: peer.draining && peer.state === "alive" ? "draining" : peer.state, reason: peer.state === "alive" ? "" : peer.reason,
       room: size(peer.room_bytes), pages: count(peer.pages_away), trip: moment(peer.rtt_s), heard: `${span(peer.heard_s)} ago`,
     })),
     ...own.owners.map((owner) => ({

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ramster.status_page import PAGE_PATHS
+
 ROOT = Path(__file__).parents[2]
 EXTENSION = "zcache/_native.abi3.so"
 REASON = "zcache/_native_missing.txt"
@@ -87,6 +89,7 @@ def test_a_wheel_without_the_native_core_is_pure_and_knows_why(
     archive = zipfile.ZipFile(wheel)
     assert EXTENSION not in archive.namelist()
     assert "ZCACHE_BUILD_NATIVE was no" in archive.read(REASON).decode()
+    assert {f"ramster/page/{name}" for name in PAGE_PATHS.values()} <= set(archive.namelist())
 
 
 def test_without_rust_the_package_is_made_all_the_same(sources: Path, tmp_path: Path) -> None:
