@@ -25,6 +25,8 @@ __all__ = ["load"]
 
 _PAGES_A_FILE = 64
 """So that no file stands for all."""
+_ZEROS_MOST = PAGE_SIZE * 7 // 8
+"""Zero bytes of a page; one with more is near zero, and left out."""
 _FOLDERS_WALKED = 3000
 """A kind of files is looked for in so many folders: all of them, but on very large machines."""
 _STDLIB = sysconfig.get_path("stdlib")
@@ -66,10 +68,11 @@ _PARTS = sum(share for share, _, _ in _SHARES)
 def load(count: int, *, seed: int = 0, directory: Path | None = None) -> bytes:
     """``count`` whole pages; of this machine's files, or of all below ``directory``.
 
-    Same-filled pages are left out, and no page comes twice while there are others: a machine (or
-    directory) that has fewer has them repeated from the first on, which ``len(set(...))`` of the
-    pages tells. ``seed`` says in which order they come; the same on one machine for one seed, as
-    long as its files are. Raises ValueError for a directory without a whole page.
+    Same-filled pages and pages near zero are left out, and no page comes twice while there are
+    others: a machine (or directory) that has fewer has them repeated from the first on, which
+    ``len(set(...))`` of the pages tells. ``seed`` says in which order they come; the same on one
+    machine for one seed, as long as its files are. Raises ValueError for a directory without a
+    whole page.
     """
     if count < 0:
         raise ValueError(f"count {count}: accepted is 0 or more")
@@ -136,7 +139,7 @@ def _compressed() -> Iterator[bytes]:
 def _cut(content: bytes) -> Iterator[bytes]:
     for at in range(0, len(content) - PAGE_SIZE + 1, PAGE_SIZE):
         page = content[at : at + PAGE_SIZE]
-        if page[8:] != page[:-8]:
+        if page.count(0) <= _ZEROS_MOST and page[8:] != page[:-8]:
             yield page
 
 

@@ -39,7 +39,7 @@ SET_TEMPLATES: Final = 32
 """Templates in a set."""
 
 _HUGE_LENGTH: Final = SizeClassTable(CacheConfig().chain_frames_max).huge_length
-_SOURCE_PAGES: Final = 1024
+_SOURCE_PAGES: Final = 2048
 _LENGTH_LEAST: Final = 150
 """Bytes of the shortest blob that is aimed at: 27 to 1, a page of a table that repeats."""
 _ZEROS_MOST: Final = PAGE_SIZE * 2 // 5

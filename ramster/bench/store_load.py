@@ -123,8 +123,8 @@ the same page.""",
         """\
 16384 pages at 2:1 are read by Zipf's law (exponent 0.99) from an ephemeral pool whose limit is a
 half or a quarter of the pages' bytes; a page that is missed is put. Before, each page was put once,
-and the first quarter of 65536 reads is not counted. Nothing keeps the most recent pages that fit into the same bytes uncompressed. Every
-hit is compared with what was put.
+and the first quarter of 65536 reads is not counted. Nothing keeps the most recent pages that fit
+into the same bytes uncompressed. Every hit is compared with what was put.
 
 Doubtful: a miss costs a put alone here, where it would cost a disk or a network too, so reads a
 second favour what misses; multiply misses by what they cost you. Zipf's law without drift favours

@@ -24,8 +24,13 @@ def test_pages_are_as_many_as_asked_for_and_none_comes_twice() -> None:
     assert len(pages) == len(set(pages)) == 1000
 
 
-def test_no_page_is_same_filled() -> None:
-    assert all(page[8:] != page[:-8] for page in pages_of(load(1000)))
+def test_no_page_is_same_filled_or_near_zero(tmp_path: Path) -> None:
+    good = os.urandom(PAGE_SIZE)
+    (tmp_path / "file").write_bytes(
+        bytes(PAGE_SIZE) + b"rammstein" * 8 + bytes(PAGE_SIZE - 72) + b"ramster " * 512 + good
+    )
+    assert load(1, directory=tmp_path) == good
+    assert all(page.count(0) <= PAGE_SIZE * 7 / 8 for page in pages_of(load(1000)))
 
 
 def test_a_seed_means_an_order_and_always_the_same() -> None:
