@@ -27,7 +27,7 @@ def is_same_filled(page: bytes) -> bool:
     return page[8:] == page[:-8]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(RATIOS, SEEDS, st.integers(64, 200))
 def test_the_ratio_is_hit_within_five_percent(ratio: float, seed: int, count: int) -> None:
     data = made(count, ratio, seed=seed)
@@ -35,7 +35,7 @@ def test_the_ratio_is_hit_within_five_percent(ratio: float, seed: int, count: in
     assert stored_ratio(data) == pytest.approx(ratio, rel=0.05)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(RATIOS, SEEDS, st.integers(0, 200), st.floats(0, 1))
 def test_the_share_of_same_filled_pages_is_exact(
     ratio: float, seed: int, count: int, share: float
@@ -45,7 +45,7 @@ def test_the_share_of_same_filled_pages_is_exact(
     assert sum(map(is_same_filled, pages)) == round(count * share)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(RATIOS, SEEDS, st.floats(0, 1))
 def test_no_page_is_near_zero(ratio: float, seed: int, share: float) -> None:
     for page in pages_of(made(64, ratio, seed=seed, same_filled=share)):

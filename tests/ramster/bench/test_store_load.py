@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from ramster.bench.configurations import CONFIGURATIONS as ALL
 from ramster.bench.model import Configuration, Subject
-from ramster.bench.store_load import CONFIGURATIONS, WORKLOADS, thread_counts
-from tests.support.bench_context import measured
+from ramster.bench.store_load import CONFIGURATIONS, thread_counts
 
-WORKLOAD_OF = {workload.name: workload for workload in WORKLOADS}
 each_configuration = pytest.mark.parametrize("one", CONFIGURATIONS, ids=lambda one: one.name)
 
 
@@ -32,14 +29,6 @@ def test_zcache_is_measured_beside_nothing(one: Configuration) -> None:
     }
     assert labels[Subject.NOTHING] == labels[Subject.ZCACHE] != []
     assert len(one.cases) == 2 * len(labels[Subject.ZCACHE])
-
-
-@each_configuration
-def test_each_case_runs(one: Configuration, tmp_path: Path) -> None:
-    for case in one.cases:
-        assert measured(
-            WORKLOAD_OF[case.workload], case.subject, tmp_path, 0.01, **case.parameters
-        ), case.key
 
 
 def test_threads_double_up_to_the_cores() -> None:
