@@ -145,7 +145,7 @@ CONFIGURATIONS = (
                 subject,
                 {"way": way, "times": times, "workers": workers, "loops": loops},
             )
-            for way, loops in (("api", 6), ("nbd", 2))
+            for way, loops in (("api", 6), ("nbd", 3))
             for times, workers in ((1.5, 1), (2.5, 1), (1.5, 4))
             for subject in SUBJECTS
         ),
