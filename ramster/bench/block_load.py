@@ -12,7 +12,7 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ramster.bench.block_rivals import EXPORT
@@ -181,29 +181,28 @@ def _places(shape: Shape, size_bytes: int, seed: int) -> Iterator[int]:
         at = (at + 1) % blocks
 
 
-def run_fio(url: str, shape: Shape, size_bytes: int, seconds: float, seed: int) -> dict[str, float]:
-    """One shape by fio over one connection.
+def run_fio(
+    url: str, shapes: Sequence[Shape], size_bytes: int, seconds: float, seed: int
+) -> dict[str, float]:
+    """Shapes one after the other by one run of fio, each over one connection.
 
     Raises WorkloadUnavailable: there is no fio; CalledProcessError: it failed.
     """
-    fio = find_program("fio", "fio")
-    pattern = ("rand" if shape.random else "") + ("write" if shape.write else "read")
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [
-                fio,
-                *(f"--name={shape.name}", "--ioengine=nbd", f"--uri={nbd_uri(url, EXPORT)}"),
-                *(f"--rw={pattern}", f"--bs={shape.request_bytes}", f"--size={size_bytes}"),
-                *(f"--iodepth={shape.depth}", "--time_based"),
-                *(f"--runtime={round(seconds * 1000)}ms", "--thread"),
-                *(f"--randseed={seed}", "--norandommap", "--refill_buffers"),
-                *(f"--buffer_compress_percentage={COMPRESSED_PERCENT}", "--output-format=json"),
-                f"--aux-path={folder}",
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    (job,) = json.loads(done.stdout[done.stdout.index("{") :])["jobs"]
-    told = job["write" if shape.write else "read"]
-    return shape.fio_samples(told, told["clat_ns"]["percentile"])
+        words = [find_program("fio", "fio"), "--output-format=json", f"--aux-path={folder}"]
+        words += ["--ioengine=nbd", f"--uri={nbd_uri(url, EXPORT)}", f"--size={size_bytes}"]
+        words += ["--time_based", f"--runtime={round(seconds * 1000)}ms", "--thread"]
+        words += [f"--randseed={seed}", "--norandommap", "--refill_buffers"]
+        words += [f"--buffer_compress_percentage={COMPRESSED_PERCENT}"]
+        for shape in shapes:
+            pattern = ("rand" if shape.random else "") + ("write" if shape.write else "read")
+            words += [f"--name={shape.name}", "--stonewall", f"--rw={pattern}"]
+            words += [f"--bs={shape.request_bytes}", f"--iodepth={shape.depth}"]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+    found: dict[str, float] = {}
+    jobs = json.loads(done.stdout[done.stdout.index("{") :])["jobs"]
+    for shape, job in zip(shapes, jobs, strict=True):
+        assert job["jobname"] == shape.name
+        told = job["write" if shape.write else "read"]
+        found |= shape.fio_samples(told, told["clat_ns"]["percentile"])
+    return found

@@ -57,14 +57,14 @@ async def _measure(context: Context) -> Samples:
         await fill(server.url, data)
         full = server.held()
         await check(server.url, data)
+        seconds = context.seconds(_SHAPE_S, least=_SHAPE_S_MIN)
         found: dict[str, float] = {}
-        for shape in SHAPES:
-            seconds = context.seconds(_SHAPE_S, least=_SHAPE_S_MIN)
-            if with_fio:
-                found |= await asyncio.to_thread(
-                    run_fio, server.url, shape, size, seconds, context.seed
-                )
-            else:
+        if with_fio:
+            found = await asyncio.to_thread(
+                run_fio, server.url, SHAPES, size, seconds, context.seed
+            )
+        else:
+            for shape in SHAPES:
                 found |= await run_own_client(server.url, shape, data, seconds, context.seed)
     return {"held_bytes_page": (full - empty) / pages, "held_bytes": full, **found}
 
@@ -98,7 +98,7 @@ zcache is a node with LZ4, zcache-zstd the same with Zstandard, nbdkit its memor
 (pages as they are), nbdkit-zstd the same with allocator=zstd, qemu-nbd a raw file on a tmpfs. Each
 is the only server there while it is measured, and gets the same requests over one connection.
 
-client=fio is fio's nbd engine, which costs less than the servers do: its figures show the servers.
+client=fio is fio's nbd engine, in C, which costs little: its figures show the servers.
 client=own is this project's client, in Python; it needs nothing that is not here, compares all that
 it reads, and costs more time than any server, so differences look smaller than they are. Compare
 only within one client.

@@ -129,10 +129,10 @@ What makes the figures doubtful:
 - zcache and nothing are calls in the program; the others cross to another thread or process. They
   give something for that: other programs can reach the data, and zcache alone cannot do it.
 - zcache-nbd is called through this project's asyncio client, a whole turn of an event loop a call;
-  a client in C takes a third of the time (see peers-block).
+  a client in C takes less (peers-block).
 - redis-py is measured with hiredis where it is installed, as the extra bench-peers does it.
-- memcached takes memory in steps of a MiB; diskcache's files lie on a disk where there is no tmpfs,
-  and are then no memory.
+- memcached takes memory in steps of a MiB. diskcache's files have SQLite's log of what was just
+  written in them; they lie on a disk where there is no tmpfs, and are then no memory.
 - Redis and memcached keep pages as they are: they can be had with a compression in the client,
   which is what zcache does and they would pay for as it does.
 """
