@@ -16,6 +16,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -42,7 +43,7 @@ __all__ = ["answer", "checked_samples", "main"]
 def main(arguments: Sequence[str]) -> int:
     """Read, measure, answer."""
     request = json.loads(sys.stdin.buffer.readline())
-    _end_with_the_parent()
+    _end_with_the_parent(request.get("scratch"))
     reply = answer(request)
     with open(int(arguments[0]), "w", encoding="utf-8") as out:
         json.dump(reply, out, allow_nan=False)
@@ -121,11 +122,13 @@ def checked_samples(workload: Workload, samples: Samples) -> dict[str, list[floa
     return found
 
 
-def _end_with_the_parent() -> None:
+def _end_with_the_parent(scratch: str | None) -> None:
     def wait() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
 
     if os.getpgid(0) == os.getpid():  # a group of its own, as children.py makes it

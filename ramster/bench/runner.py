@@ -18,6 +18,7 @@ from ramster.bench.configurations import WORKLOADS
 from ramster.bench.model import Configuration
 from ramster.bench.plan import Step, order
 from ramster.bench.results import Failure, Measurement, Result, Skip, save_result
+from ramster.bench.typed_json import load
 from ramster.bench.variants import Variant
 from ramster.errors import BenchError
 
@@ -134,17 +135,23 @@ class Run:
         elif "failed" in told:
             self._failure(step, told["failed"], words)
         else:
+            facts = {
+                "configuration": step.configuration.name,
+                "case": case.key,
+                "round": step.round,
+                "order": number,
+                "started": started,
+            }
+            known = {figure.name for figure in result.figures[case.workload]}
+            try:
+                measured = load(Measurement, told | facts)
+                if unknown := measured.samples.keys() - known:
+                    raise ValueError(f"this build has no figure {', '.join(sorted(unknown))}")
+            except ValueError as error:  # a variant of another version
+                self._failure(step, f"its answer is of another version: {error}", words)
+                return
             self._failed.pop(row, None)
-            result.measurements.append(
-                Measurement(
-                    configuration=step.configuration.name,
-                    case=case.key,
-                    round=step.round,
-                    order=number,
-                    started=started,
-                    **told,
-                )
-            )
+            result.measurements.append(measured)
 
     def _failure(self, step: Step, reason: str, last_words: str) -> None:
         row = (step.variant, step.configuration.name, step.case.key)

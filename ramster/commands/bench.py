@@ -10,10 +10,12 @@ name or file; 130 interrupted, what was measured is kept.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ramster.bench.compare import Comparison, compare_results, compare_subjects
@@ -172,14 +174,15 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.scale,
     )
     run = Run(chosen, variants, arguments.seed, arguments.time_limit)
-    run.start()
     interrupted = False
     rounds = max(one.rounds for one in chosen)
-    try:
-        with Progress(len(run.steps), rounds) as progress:
-            run.measure(progress)
-    except KeyboardInterrupt:
-        interrupted = True
+    with _ended_by_sigterm():
+        run.start()
+        try:
+            with Progress(len(run.steps), rounds) as progress:
+                run.measure(progress)
+        except KeyboardInterrupt:
+            interrupted = True
     results = {path: run.results[variant.name] for path, variant in variants.items()}
     if arguments.json:
         print(json.dumps([_outcome(path, result) for path, result in results.items()], indent=2))
@@ -198,12 +201,27 @@ def _variants(arguments: argparse.Namespace) -> dict[Path, Variant]:
     name, variants = arguments.name, parse_variants(arguments.variant)
     if name is None and not variants:
         raise BenchError("--name is missing: what to call the result, as in --name before")
-    if name is not None and not NAME.fullmatch(name):
-        raise BenchError(f"--name {name!r}: accepted is letters, digits and . _ + -")
+    for word in (name, *(one.name for one in variants)):
+        if word is not None and (not NAME.fullmatch(word) or word.endswith(".json")):
+            raise BenchError(f"--name {word!r}: accepted is letters, digits and . _ + -, no .json")
     if not variants:
         return {result_path(arguments.out, name): Variant(name)}
     prefix = "" if name is None else f"{name}-"
     return {result_path(arguments.out, prefix + one.name): one for one in variants}
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: the child is ended, what was measured is kept."""
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check(arguments: argparse.Namespace, variants: dict[Path, Variant]) -> None:

@@ -64,6 +64,10 @@ def _environment(context: Context) -> Samples:
     return {"rate_pages_s": float(os.environ.get("RATE", "1")) * (1 + context.seed % 10 / 100)}
 
 
+def _newer(context: Context) -> Samples:
+    return {"newer": 1.0}
+
+
 TESTED = {
     name: Workload(name, FIGURES, run)
     for name, run in {
@@ -74,6 +78,7 @@ TESTED = {
         "missing": _missing,
         "undeclared": _undeclared,
         "environment": _environment,
+        "newer": _newer,
     }.items()
 }
 
@@ -93,5 +98,8 @@ def variant(folder: Path, name: str = "this", **variables: str) -> Variant:
     return Variant(name, variables={"PYTHONPATH": path, **variables})
 
 
+NEWER = Workload("newer", (Figure("newer", "", Better.LOWER, "Of a later version."),), _newer)
+"""What a process of another version measures for the workload of this name."""
+
 if "sitecustomize" in sys.modules and "pytest" not in sys.modules:
-    WORKLOADS |= TESTED
+    WORKLOADS |= {**TESTED, "newer": NEWER}

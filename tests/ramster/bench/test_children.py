@@ -67,13 +67,14 @@ from pathlib import Path
 from ramster.bench.children import ask
 from tests.ramster.bench.test_children import request, variant
 folder = Path(sys.argv[1])
-ask(variant(folder), request("hangs", folder, pids=sys.argv[2]), 100)
+ask(variant(folder), request("hangs", folder / "scratch", pids=sys.argv[2]), 100)
 """
 
 
 def test_a_parent_that_is_killed_takes_the_child_and_what_it_started_along(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
+    pids, scratch = tmp_path / "pids", tmp_path / "scratch"
     os.mkfifo(pids)
+    scratch.mkdir()
     parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path, pids], cwd=ROOT)
     handles = []
     try:
@@ -84,6 +85,8 @@ def test_a_parent_that_is_killed_takes_the_child_and_what_it_started_along(tmp_p
         for handle in handles:
             # Readable when its process has ended.
             assert wait_readable(handle, 30)
+        # What the parent could not remove any more, the child did.
+        assert not scratch.exists()
     finally:
         parent.kill()
         parent.wait()

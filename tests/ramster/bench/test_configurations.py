@@ -48,6 +48,13 @@ def test_a_configuration_is_described_and_its_cases_exist(configuration: Configu
     assert {case.workload for case in configuration.cases} <= WORKLOADS.keys()
 
 
+def test_the_table_of_the_document_is_the_registry() -> None:
+    text = (ROOT / "docs" / "bench.md").read_text()
+    table = text.partition("\n## Configurations\n")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{one.name}` | {one.summary} |" for one in CONFIGURATIONS.values()]
+
+
 @pytest.mark.parametrize("configuration", CONFIGURED)
 def test_a_configuration_runs(configuration: Configuration, tmp_path: Path) -> None:
     """One case of each workload on each subject, once, as small as it goes. Cases that this machine

@@ -70,6 +70,14 @@ def test_failures_are_kept_with_last_words_and_the_run_goes_on(tmp_path: Path) -
     assert sorted(row.round for row in result.failures) == [1, 1, 1, 2, 2, 2]
 
 
+def test_answers_of_another_version_are_failures(tmp_path: Path) -> None:
+    result = measured(tmp_path, "behaves", "newer")
+    assert len(result.measurements) == 2
+    assert {row.reason for row in result.failures} == {
+        "its answer is of another version: this build has no figure newer"
+    }
+
+
 def test_variants_are_interleaved_and_each_has_its_file(tmp_path: Path) -> None:
     paths = {tmp_path / f"{name}.json": name for name in ("one", "two")}
     variants = {path: variant(tmp_path, name, RATE=f"{len(name)}") for path, name in paths.items()}

@@ -88,6 +88,7 @@ def test_variants_are_measured_in_one_session(tmp_path: Path) -> None:
         (["run", "quik", "--name", "a"], "did you mean quick?"),
         (["run", "quick"], "--name is missing"),
         (["run", "quick", "--name", "../a"], "--name '../a': accepted is letters"),
+        (["run", "quick", "--name", "a.json"], "--name 'a.json': accepted is letters"),
         (["run", "quick", "--name", "a", "--rounds", "0"], "--rounds 0: accepted is more than 0"),
         (["run", "quick", "--name", "a", "--scale", "-1"], "--scale -1.0: accepted is more"),
         (["run", "quick", "--name", "a", "--scale", "nan"], "--scale nan: accepted is more"),
@@ -191,7 +192,10 @@ def test_report_without_matplotlib_says_how_to_install_it(kept: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_interrupted_it_keeps_what_was_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_keeps_what_was_measured(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     command = "import sys; from ramster.cli import main; sys.exit(main())"
     words = ["bench", "run", "quick", "--name", "a", "--scale", "0.01", "--rounds", "999"]
     with subprocess.Popen(
@@ -207,10 +211,10 @@ def test_interrupted_it_keeps_what_was_measured(tmp_path: Path) -> None:
         for line in process.stderr:
             if line.startswith("round 3 "):
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out = process.stdout.read()
-    assert process.returncode == 130
-    assert "interrupted: the result is partial" in out
+    assert process.returncode == code
+    assert ("interrupted: the result is partial" in out) == (number == signal.SIGINT)
     result = load_result(tmp_path / "bench-results" / "a.json")
     assert not result.complete
     assert {row.round for row in result.measurements} >= {1, 2}
