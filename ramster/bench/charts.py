@@ -149,7 +149,7 @@ def _draw_axis(axes: Axes, chart: Chart, ink: str) -> None:
         axes.set_xscale("log")
     else:
         axes.set_xlim(min(0.0, min(values) * 1.05), max(values) * 1.05 or 1.0)
-        axes.xaxis.set_major_formatter(lambda value, _: show_number(value))
+        axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
     better = "more is better" if chart.figure.better is Better.HIGHER else "less is better"
     unit = chart.figure.unit or "ratio"
     scale = ", logarithmic" if axes.get_xscale() == "log" else ""
@@ -160,6 +160,10 @@ def _draw_axis(axes: Axes, chart: Chart, ink: str) -> None:
     axes.grid(axis="x", color=ink, alpha=0.13, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_facecolor("none")
+
+
+def _tick(value: float) -> str:
+    return show_number(value) if abs(value) >= 1000 else f"{value:g}"
 
 
 def _draw_legend(axes: Axes, chart: Chart, palette: Mapping[str, str], ink: str) -> None:

@@ -27,6 +27,9 @@ def show_percent(value: float | None, signed: bool = True) -> str:
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 1000 else 1
+    value = round(value, digits)
+    if value == 0:
+        return "0.0 %"  # without a sign, which would say more than there is
     return f"{value:{'+' if signed else ''}.{digits}f} %"
 
 

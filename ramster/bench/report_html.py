@@ -14,7 +14,7 @@ from html import escape
 from itertools import groupby
 
 from ramster.bench.compare import Verdict
-from ramster.bench.model import Mean
+from ramster.bench.model import Better, Mean
 from ramster.bench.notation import show_factor, show_number, show_p, show_percent
 from ramster.bench.prose import blocks_of
 from ramster.bench.report_model import Bar, Chart, Claim, Report, Section, Tally
@@ -170,17 +170,20 @@ def _column(kind: str, word: str, claims: Sequence[Claim]) -> Iterator[str]:
         yield '<p class="soft">No figure is, by more than the threshold and more than chance.</p>'
     first, more = claims[:_CLAIMS], claims[_CLAIMS:]
     if first:
-        yield f'<ul class="claims">{"".join(map(_claim, first))}</ul>'
+        yield f'<ul class="claims">{"".join(_claim(one, kind) for one in first)}</ul>'
     if more:
         yield f"<details><summary>{len(more)} more</summary>"
-        yield f'<ul class="claims">{"".join(map(_claim, more))}</ul></details>'
+        yield f'<ul class="claims">{"".join(_claim(one, kind) for one in more)}</ul></details>'
     yield "</section>"
 
 
-def _claim(claim: Claim) -> str:
+def _claim(claim: Claim, kind: str) -> str:
     most, least = claim.factors[0], claim.factors[-1]
-    factor = "from 0" if math.isinf(most) else show_factor(most)
-    if show_factor(least) != show_factor(most):
+    factor = show_factor(most)
+    if math.isinf(most):
+        falls = (claim.figure.better is Better.LOWER) == (kind == "win")
+        factor = "to 0" if falls else "from 0"
+    elif show_factor(least) != show_factor(most):
         factor = f"{show_factor(least).removesuffix(' x')} to {factor}"
     where = claim.cases[0]
     if claim.of > 1:
@@ -204,7 +207,7 @@ def _section(section: Section, charts: Mapping[tuple[str, str, str], str]) -> It
     if section.scale != 1:
         yield f'<p class="soft small">Sizes and durations at {section.scale:g} of their own.</p>'
     for chart in section.charts:
-        yield f"<h3><code>{escape(chart.figure.name)}</code></h3>"
+        yield f"<h3><code>{escape(chart.figure.name)}</code> {_of(chart, section)}</h3>"
         yield f'<p class="soft small">{escape(chart.figure.text)}</p>'
         svg = charts[section.name, chart.workload, chart.figure.name]
         yield f'<div class="chart">{svg}</div>'
@@ -226,7 +229,7 @@ def _table(section: Section) -> Iterator[str]:
     yield f"<th>mean</th><th>least</th><th>most</th><th>cv</th>{gain}</tr>"
     for chart in section.charts:
         columns = 8 if section.base else 6
-        figure = _figure_name(chart)
+        figure = f"{_figure_name(chart)} {_of(chart, section)}"
         yield f'<tr class="figure"><td class="text" colspan="{columns}">{figure}</td></tr>'
         for group in chart.groups:
             label = escape(group.label or chart.workload)
@@ -235,6 +238,12 @@ def _table(section: Section) -> Iterator[str]:
                 yield f'{start}<td class="text">{label}</td>{_bar(bar, bool(section.base))}</tr>'
                 label = ""
     yield "</table></div>"
+
+
+def _of(chart: Chart, section: Section) -> str:
+    """The workload, where a section has several."""
+    several = len({one.workload for one in section.charts}) > 1
+    return f'<span class="soft small">{escape(chart.workload)}</span>' if several else ""
 
 
 def _figure_name(chart: Chart) -> str:

@@ -28,7 +28,7 @@ main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
 h2 { font-size: 1.35rem; margin: 0 0 .2rem; }
 h3 { font-size: 1rem; margin: 1.8rem 0 .1rem; }
-h3 code { font-weight: 600; }
+h3 code { font-weight: 600; } h3 span { font-weight: 400; margin-left: .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 .lead { color: var(--soft); font-size: 1.05rem; margin-top: 0; }
 ul.prose { margin: .4rem 0; padding-left: 1.2rem; max-width: 46rem; }

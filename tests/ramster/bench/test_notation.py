@@ -30,6 +30,7 @@ def test_numbers_have_four_digits_or_are_whole(value: float, text: str) -> None:
 def test_percentages_factors_and_chances() -> None:
     assert show_percent(12.34) == "+12.3 %"
     assert show_percent(12.34, signed=False) == "12.3 %"
+    assert show_percent(-0.04) == show_percent(0.0) == "0.0 %"
     assert show_percent(-1234.5) == "-1234 %"
     assert (show_percent(None), show_p(None)) == ("-", "-")
     assert (show_p(0.0004), show_p(0.0123), show_p(1)) == ("<0.001", "0.012", "1.000")

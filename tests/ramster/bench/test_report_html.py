@@ -80,6 +80,13 @@ def test_it_says_what_was_measured_on_what_and_who_wins() -> None:
     assert {link.removeprefix("#") for link in found.links} <= set(found.targets)
 
 
+def test_what_went_to_nothing_and_came_from_it_is_said_so() -> None:
+    values = {"nothing": {"pool_bytes": [5.0] * 7}, "zcache": {"pool_bytes": [0.0] * 7}}
+    assert "to 0pool_bytes" in shown(build([made("a", values)], 5)).text
+    values = {"nothing": {"pool_bytes": [0.0] * 7}, "zcache": {"pool_bytes": [5.0] * 7}}
+    assert "from 0pool_bytes" in shown(build([made("a", values)], 5)).text
+
+
 def test_what_differs_between_results_is_told_of_each() -> None:
     one = made("before", {"zcache": {"put_pages_s": RATES}}, session="s")
     two = made("after", {"zcache": {"put_pages_s": RATES}}, session="s", complete=False)
