@@ -138,7 +138,8 @@ def _check_histograms(where: str, section: Any) -> None:
         for name, inner in section.items():
             _check_histograms(f"{where}.{name}", inner)
         return
-    bounds, counts = section.get("bounds"), section["counts"]
+    bounds: Any = section.get("bounds")
+    counts: Any = section["counts"]
     for column, types in ((bounds, _NUMBER), (counts, _COUNT)):
         if not isinstance(column, list) or any(type(value) not in types for value in column):
             raise BadMessageError(f"{where}: accepted is a histogram of bounds and counts")

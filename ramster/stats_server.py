@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeVar
 from prometheus_client.exposition import choose_encoder
 
 from ramster.addresses import ABSENT_FAMILY, Address
-from ramster.errors import ListenError
+from ramster.errors import ListenError, StoreClosedError
 from ramster.figures import Figures
 from ramster.metrics import registry_of
 from ramster.status_page import page_file
@@ -181,6 +181,8 @@ class StatsServer:
                 value = await asyncio.wrap_future(request_value())
         except TimeoutError:
             return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, "the node does not answer")
+        except StoreClosedError as error:  # it starts or stops, and has no figures
+            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         return method, _show(path, value, _header(lines, "accept"))
 
 

@@ -86,7 +86,7 @@ export class Chart {
     ]);
     this.ceiling = svg("path", { class: "ceiling", "vector-effect": "non-scaling-stroke" });
     this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" },
-      this.grid, ...this.paths.flat(), this.ceiling, this.cursor);
+      this.grid, ...(stacked ? [...this.paths].reverse() : this.paths).flat(), this.ceiling, this.cursor);
     this.root = element("figure", { class: "card chart" },
       element("figcaption", {}, element("span", {}, title), this.when),
       element("div", { class: "plot" }, this.drawing, this.scale),

@@ -158,7 +158,9 @@ function showNodes(nodes, flows) {
   const place = document.getElementById("nodes");
   const present = new Set();
   nodes.forEach((node, at) => {
-    const key = isTold(node) ? node.name : node.name ?? node.address;
+    // Names are unique unless a node came back elsewhere while its old address is still known.
+    const name = node.name ?? node.address;
+    const key = present.has(name) ? `${name} ${node.address ?? node.cluster?.incarnation}` : name;
     present.add(key);
     if (!cards.has(key)) cards.set(key, new NodeCard());
     const card = cards.get(key);

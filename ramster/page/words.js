@@ -35,6 +35,7 @@ export function share(part, whole) {
 
 export function span(seconds) {
   if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds) % 60} s`.replace(" 0 s", "");
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
   return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;

@@ -154,6 +154,47 @@ def test_the_page_says_when_its_node_stops_answering_and_when_it_does_again(
         assert window.run("return document.getElementById('alarm').hidden")
 
 
+TIMERS = """
+window.pending = new Set();
+const start = window.setTimeout, stop = window.clearTimeout;
+window.setTimeout = (call, ...rest) => {
+  const id = start(() => { window.pending.delete(id); call(); }, ...rest);
+  window.pending.add(id);
+  return id;
+};
+window.clearTimeout = (id) => { window.pending.delete(id); stop(id); };
+window.show = (hidden) => {
+  Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+};
+"""
+"""Lets a test see whether the page means to look again, and hide it."""
+
+
+def test_a_page_that_is_not_seen_does_not_look_and_looks_again_when_it_is(
+    window: Browser,
+) -> None:
+    script = window.driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": TIMERS}
+    )
+    try:
+        with ServeProcess("--name", "alone") as node:
+            window.driver.get(f"{node.wait_ready()['http']}/")
+            until(window, lambda: window.run("return pending.size === 1"))
+            window.run("show(true)")
+            until(window, lambda: window.run("return pending.size === 0"))
+            since = node_uptime(window)
+            window.run("show(false)")
+            until(window, lambda: window.run("return pending.size === 1"))
+            until(window, lambda: node_uptime(window) != since)
+    finally:
+        window.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def node_uptime(window: Browser) -> str:
+    return text_of(window, ".node .about")
+
+
 @contextmanager
 def rogue_peer() -> Iterator[str]:
     """The address of a peer whose every text is wild, in a thread of this process."""

@@ -16,7 +16,7 @@ import pytest
 from ramster import stats_server
 from ramster.addresses import Address
 from ramster.config import NodeConfig
-from ramster.errors import ListenError
+from ramster.errors import ListenError, StoreClosedError
 from ramster.figures import Figures, collect
 from ramster.stats_server import StatsServer
 from zcache import Cache
@@ -107,6 +107,16 @@ def test_stats_are_the_figures_as_json(served: Served) -> None:
     assert json.loads(body) == figures_now()
 
 
+def test_a_node_without_figures_yet_says_what_it_does(served: Served) -> None:
+    def starting() -> Future[Figures]:
+        wanted: Future[Figures] = Future()
+        wanted.set_exception(StoreClosedError("the node is starting"))
+        return wanted
+
+    served.request = starting
+    assert served.get("/stats")[::2] == (503, "the node is starting\n")
+
+
 def test_other_views_are_json_at_their_paths() -> None:
     def view() -> Future[object]:
         wanted: Future[object] = Future()
@@ -150,7 +160,7 @@ def test_head_gets_the_head_only(served: Served) -> None:
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        (b"GET / HTTP/1.1", 404),
+        (b"GET /page/ HTTP/1.1", 404),
         (b"GET /stats/ HTTP/1.1", 404),
         (b"GET /../etc/passwd HTTP/1.0", 404),
         (b"POST /stats HTTP/1.1", 405),

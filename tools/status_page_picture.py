@@ -1,6 +1,6 @@
 """Make the picture of the status page that is in docs/, from a live cluster with real data.
 
-``python -m tests.support.status_page_picture docs/status-page.png`` starts three nodes as ``ramster
+``python -m tools.status_page_picture docs/status-page.png`` starts three nodes as ``ramster
 demo`` does, writes the demo's data to the first one again and again, reads it back, and takes the
 picture after a while. Needs Chromium and its driver (``install_browser.sh``).
 """
