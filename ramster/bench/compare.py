@@ -37,6 +37,8 @@ __all__ = [
 _BUSY = 0.8
 """A process that was on a CPU for this share of the time, or more, waited for nobody."""
 
+_UNPLANNED = "not measured"
+
 _TIMES = ("s", "ms", "us", "µs", "ns")
 
 
@@ -52,7 +54,8 @@ class Verdict(StrEnum):
     UNTESTED = "untested"
     """Too few rounds."""
     MISSING = "missing"
-    """Not measured, or not comparable; ``Comparison.notes`` says why."""
+    """Not measured, or not comparable; ``Comparison.notes`` says why. A row has at least one
+    cell that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,8 @@ def compare_subjects(
             if key.subject == subject
         }
         columns.append(_Column(subject, whole.session, series, whole.loops, absent))
-    return _compare(columns, threshold_percent)
+    # What a subject does not have is told where it was to be measured, and else of no interest.
+    return _compare(columns, threshold_percent, tell_unplanned=False)
 
 
 def _column(result: Result) -> _Column:
@@ -196,7 +200,9 @@ def _column(result: Result) -> _Column:
     return _Column(result.name, result.session, gather(result), loops_by_round(result), absent)
 
 
-def _compare(columns: Sequence[_Column], threshold_percent: float) -> Comparison:
+def _compare(
+    columns: Sequence[_Column], threshold_percent: float, tell_unplanned: bool = True
+) -> Comparison:
     columns, sums = _with_sums(columns)
     base, others = columns[0], columns[1:]
     rows: list[tuple[Key, Figure, list[Cell]]] = []
@@ -208,17 +214,19 @@ def _compare(columns: Sequence[_Column], threshold_percent: float) -> Comparison
             new = column.series.get((key, name))
             problem = _not_comparable(series, new, column.absent.get(key))
             if new is None or problem:
-                notes[f"{_describe(key)}: not compared with {column.name}: {problem}"] = None
+                if tell_unplanned or problem != _UNPLANNED:
+                    notes[f"{_describe(key)}: not compared with {column.name}: {problem}"] = None
                 cells.append(Cell(Verdict.MISSING))
                 continue
             difference = _difference(base, column, series, new)
             if difference is not None:
                 tested.append((len(rows), len(cells), difference))
             cells.append(_untested(series, new))
-        rows.append((key, series.figure, cells))
-    for column in others:
+        if any(cell.verdict is not Verdict.MISSING for cell in cells[1:]):
+            rows.append((key, series.figure, cells))
+    for column in others if tell_unplanned else ():
         for key in {key: None for key, _ in column.series if (key, _) not in base.series}:
-            why = base.absent.get(key, "not measured")
+            why = base.absent.get(key, _UNPLANNED)
             notes[f"{_describe(key)}: only in {column.name}; in {base.name} {why}"] = None
     for (row, at, difference), p in zip(tested, adjust([t[2].p for t in tested]), strict=True):
         figure, cells = rows[row][1:]
@@ -268,7 +276,7 @@ def _describe(key: Key) -> str:
 
 def _not_comparable(base: Series, new: Series | None, why: str | None) -> str | None:
     if new is None:
-        return why or "not measured"
+        return why or _UNPLANNED
     if new.scale != base.scale:
         return f"its scale is {new.scale:g}, not {base.scale:g}"
     if (new.figure.unit, new.figure.better) != (base.figure.unit, base.figure.better):

@@ -130,7 +130,12 @@ def test_what_cannot_be_compared_is_noted_with_its_reason() -> None:
     assert "redis n=1: not compared with b: skipped: there is no redis-server" in text
     assert "tested: mix nbdkit n=1: only in b; in a not measured" in text
     assert "b is partial" in text
-    assert [row.cells[1].verdict for row in found.rows].count(Verdict.MISSING) == 2
+    assert [row.key.label for row in found.rows] == ["n=2"]
+    three = compare_results([base, new, made("c", {"zcache n=1": rates})], 5)
+    assert [[cell.verdict for cell in row.cells[1:]] for row in three.rows] == [
+        [Verdict.MISSING, Verdict.SAME],
+        [Verdict.SAME, Verdict.MISSING],
+    ]
 
 
 def test_other_scales_and_machines_are_noted() -> None:
@@ -148,14 +153,15 @@ def test_subjects_of_one_result_are_compared_in_pairs() -> None:
             "nothing n=1": {"put_pages_s": RATES},
             "zcache n=1": {"put_pages_s": SLOW},
             "nothing n=2": {"put_pages_s": RATES},
+            "nothing n=3": {"put_pages_s": RATES},
         },
         skipped={"zcache n=2": "why"},
     )
     found = compare_subjects(result, ["nothing", "zcache"], 5)
     assert found.names == ("nothing", "zcache")
     assert found.pairs == (True, True)
-    assert [row.key.subject for row in found.rows] == ["a", "a"]
-    assert [row.cells[1].verdict for row in found.rows] == [Verdict.WORSE, Verdict.MISSING]
+    assert [row.key.subject for row in found.rows] == ["a"]
+    assert [row.cells[1].verdict for row in found.rows] == [Verdict.WORSE]
     assert found.notes == ("tested: mix a n=2: not compared with zcache: skipped: why",)
 
 
