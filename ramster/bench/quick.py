@@ -43,8 +43,9 @@ other. Cases are those of store-ratio, store-mix, swap-usemem, cluster-spill and
 quarter as large.
 
 Doubtful: sizes are small, so what a case sets up weighs more, and caches of the processor hold more
-of it. It finds a change of some 15 % measured side by side (--variant); for figures to publish, run
-the configurations themselves.""",
+of it. Where rounds differ by some 3 %, it finds most changes of 15 % that are measured side by side
+(--variant); where they differ by a third, only large ones. For figures to publish, run the
+configurations themselves.""",
         tuple(_cases()),
         rounds=7,
         scale=0.25,
