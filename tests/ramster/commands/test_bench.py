@@ -196,7 +196,11 @@ def test_report_without_matplotlib_says_how_to_install_it(kept: Path) -> None:
 def test_interrupted_it_keeps_what_was_measured(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    command = "import sys; from ramster.cli import main; sys.exit(main())"
+    # A test run in the background of a shell has SIGINT ignored, and its children inherit that.
+    command = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from ramster.cli import main; sys.exit(main())"
+    )
     words = ["bench", "run", "quick", "--name", "a", "--scale", "0.01", "--rounds", "999"]
     with subprocess.Popen(
         [sys.executable, "-c", command, *words, "--subjects", "zcache"],
