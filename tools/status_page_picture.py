@@ -2,7 +2,8 @@
 
 ``python -m tools.status_page_picture docs/status-page.png`` starts three nodes as ``ramster
 demo`` does, writes the demo's data to the first one again and again, reads it back, and takes the
-picture after a while. Needs Chromium and its driver (``install_browser.sh``).
+picture after a while. With ``--url http://127.0.0.1:7780`` it takes that of a node that runs, as in
+the cluster of docker-compose.yml. Needs Chromium and its driver (``install_browser.sh``).
 """
 
 from __future__ import annotations
@@ -100,7 +101,12 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--trouble", action="store_true", help="with a dead and an absent peer")
-    asyncio.run(_show(parser.parse_args()))
+    parser.add_argument("--url", help="of a node that runs")
+    options = parser.parse_args()
+    if options.url is not None:
+        _take(options.url.rstrip("/"), options)
+    else:
+        asyncio.run(_show(options))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ export class NodeCard {
     this.facts = {};
     const list = element("dl");
     for (const [key, label] of [["hits", "hit ratio"], ["memory", "resident"], ["puts", "puts"], ["gets", "gets"],
-      ["spill", "spilling"], ["fetch", "fetching"], ["put", "put p50 / p99"], ["get", "get p50 / p99"]]) {
+      ["spill", "spilling"], ["fetch", "fetched pages"], ["put", "put p50 / p99"], ["get", "get p50 / p99"]]) {
       this.facts[key] = fact(label);
       if (key === "put" || key === "get") this.facts[key].row.className = "wide";
       list.append(this.facts[key].row);
@@ -122,7 +122,7 @@ export class NodeCard {
     say(this.facts.puts.value, rate(rates.puts));
     say(this.facts.gets.value, rate(rates.gets));
     say(this.facts.spill.value, byteRate(rates.spilledBytes));
-    say(this.facts.fetch.value, rates.fetchedPages === null ? "\u2013" : `${rate(rates.fetchedPages).replace("/s", " pages/s")}`);
+    say(this.facts.fetch.value, rates.fetchedPages === null ? "\u2013" : rate(rates.fetchedPages));
     for (const name of ["put", "get"]) {
       const durations = rates.durations?.[name];
       this.facts[name].row.hidden = durations === undefined;
