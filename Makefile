@@ -62,7 +62,7 @@ native-test: ## the native core's own format, clippy and tests; needs Rust
 		$(CARGO) clippy --quiet --locked --workspace --all-targets -- -D warnings && \
 		$(CARGO) test --quiet --locked --workspace
 
-bench: $(DEV_READY) ## measure: cache, allocator, spill, fetch, NBD
+bench: $(DEV_READY) ## measure single parts: cache, its memory, gRPC (workloads: ramster bench)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 chaos: $(DEV_READY) ## five nodes in containers under a verifying workload and faults; needs Docker

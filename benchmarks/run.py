@@ -2,8 +2,10 @@
 
     python -m benchmarks.run [--only NAME] [--json FILE]
 
-Numbers of one run can be compared with each other; numbers of different runs, or of different
-machines, hardly can. Each benchmark is a program of its own in this folder, with its own options.
+Single parts, for those who change them; whole workloads, other systems, and comparisons between
+builds are ``ramster bench`` (docs/bench.md). Numbers of one run can be compared with each other;
+numbers of different runs, or of different machines, hardly can. Each benchmark is a program of its
+own in this folder, with its own options.
 """
 
 from __future__ import annotations
@@ -23,9 +25,6 @@ BENCHMARKS = {
     "memory": "zcache_memory",
     "page-data": "page_data",
     "rpc": "rpc_speed",
-    "cluster": "cluster_speed",
-    "nbd": "nbd_speed",
-    "nbd-against": "nbd_against",
 }
 
 

@@ -44,7 +44,7 @@ __all__ = ["Answers", "CopyName", "FetchCalls"]
 
 CALLS_IN_FLIGHT_MAX = 2
 """Calls to one lender for one kind of page: the lender works on one while another is on the wire.
-Measured with ``benchmarks/cluster_speed.py``."""
+Measured with what is now ``ramster bench run cluster-fetch``."""
 
 JOINED_PAGES_MAX = 64
 """Pages beyond which no other get's pages are added to a call; 64 raw pages are half a reply."""
