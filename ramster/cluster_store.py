@@ -82,6 +82,11 @@ class ClusterStore:
         """See ``PageStore``."""
         return self._cache
 
+    @property
+    def counters(self) -> ClusterCounters:
+        """What the peer layer has counted; live."""
+        return self._counters
+
     def close(self) -> None:
         """Refuse every operation from now on; puts that wait end with StoreClosedError."""
         self._closed = True

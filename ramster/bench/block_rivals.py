@@ -24,6 +24,8 @@ from ramster.bench.server_process import (
     socket_folder,
 )
 from ramster.demo.nodes import NodeProcess
+from zcache import zstd
+from zcache.backend import BACKEND
 
 __all__ = ["EXPORT", "RIVALS", "BlockServer", "open_block_server"]
 
@@ -62,6 +64,8 @@ async def open_block_server(
     with socket_folder(scratch) as folder:
         url = f"unix://{folder / 'nbd.sock'}"
         if subject in (Subject.ZCACHE, Subject.ZCACHE_ZSTD):
+            if subject is Subject.ZCACHE_ZSTD and BACKEND != "native" and not zstd.INSTALLED:
+                raise WorkloadUnavailable(f"there is no Zstandard: {zstd.TO_INSTALL}")
             codec = "lz4" if subject is Subject.ZCACHE else "zstd"
             flags = ["--mode", "zcache", "--http", "off", "--nbd", url]
             flags += ["--pool-limit", str(2 * size_bytes)]

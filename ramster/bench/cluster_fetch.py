@@ -100,8 +100,8 @@ _FETCH = Workload(
 _TEXT = f"""\
 Pages of real files in a pool that holds a fifth of them; the rest is at a lender. Pages that are
 away are got at random, one at a time and {_AT_ONCE} at a time, each of them once; then all pages in
-order, 128 KiB a get. Each page is fetched compressed, checked, decompressed and compared. What is
-fetched comes home, and other pages leave for it meanwhile.
+order, 128 KiB a get. Each page is fetched compressed, checked, decompressed and compared. A
+page that is got once stays at the lender; one that is fetched again before long comes home.
 
 The lender is a process of its own; the owner is the measuring process, called without a front-end.
 With replicas=2 there are two lenders, each with a copy of every page.

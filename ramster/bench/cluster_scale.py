@@ -7,7 +7,6 @@ Covers: the workload and its configuration. Does not cover: a node and its load
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from contextlib import AsyncExitStack
 
 from ramster.bench.lending import check_cluster_extra
@@ -22,6 +21,7 @@ from ramster.bench.model import (
     Workload,
 )
 from ramster.bench.scale_node import ScaleNodeProcess, command
+from ramster.bench.server_process import socket_folder
 from zcache import PAGE_SIZE
 
 __all__ = ["CONFIGURATIONS", "WORKLOADS"]
@@ -43,7 +43,7 @@ async def _measure(context: Context) -> Samples:
     half = int(context.parameters["nodes"]) // 2
     pages = context.pages(_PAGES, least=_PAGES_MIN)
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ramster-scale-"))
+        folder = str(stack.enter_context(socket_folder(context.scratch)))
         shared = ["--folder", folder, "--pages", str(pages)]
         # A roomy node lends as much as a full one's pages need uncompressed: more than they do.
         room = ["--times", "1", "--rate", str(_ROOMY_RATE), "--lend", str(pages * PAGE_SIZE)]

@@ -102,8 +102,8 @@ _TEXT = f"""\
 A working set that needs two or four times the owner's pool, compressed; the rest is at a lender.
 One reader gets single pages, the n-th in popularity 1 / n ** {_EXPONENT} as often as the first (the
 law and exponent of YCSB), popular ones scattered over the range; each page is compared. A page that
-was fetched stays at home and cold ones leave for it. The first {_READS} reads warm it up; then as
-many are measured.
+is fetched again before long comes home, and cold ones leave for it. The first {_READS} reads warm
+it up; then as many are measured.
 
 What makes the figures doubtful: the loopback, as for cluster-fetch. p50 is that of a page at home
 where more than half of the reads are, p99 always that of a fetch. local_share_best counts as many

@@ -89,6 +89,7 @@ class DeviceFileCache:
             try:
                 await self._device.write(block * self._block_pages, data)
             except PagesRefusedError:
+                self._kept.pop(block, None)  # of another client, perhaps; its content goes as well
                 await self._discard(block)
                 if not self._kept:
                     return

@@ -35,6 +35,7 @@ from ramster.bench.machine import (
     restart_peak,
     steal_s,
 )
+from ramster.bench.mapped_pages import waited_s
 from ramster.bench.model import Context, Samples, Subject, Workload, WorkloadUnavailable
 
 __all__ = ["answer", "checked_samples", "main"]
@@ -85,12 +86,13 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measure(workload: Workload, context: Context) -> dict[str, Any]:
-    load, stolen = load_average(), steal_s()
+    load, stolen, waited = load_average(), steal_s(), waited_s()
     before = Calibration().measure()
     restart_peak()
     cpu, start = time.process_time(), time.perf_counter()
     samples = workload.run(context)
     elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu
+    elapsed -= waited_s() - waited
     peak = peak_rss_bytes()
     after = Calibration().measure()
     stolen_after = steal_s()

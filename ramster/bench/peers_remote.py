@@ -159,8 +159,8 @@ Pages of real files in another process, reached over TCP on the loopback: at the
 whose pool holds an {_TIMES:g}th, in Redis, in memcached. Got at random, one a call, one after the
 other; and {BATCH_PAGES} consecutive ones a call. Each page is compared.
 
-ramster is a whole get of the owner's page store: the fetch by gRPC, checking, decompressing, taking
-the page home and spilling another one for it. Redis and memcached send the page as it was stored,
+ramster is a whole get of the owner's page store: the fetch by gRPC, checking, decompressing;
+a page that is got once stays at the lender. Redis and memcached send the page as it was stored,
 through redis-py (with hiredis, as the extra bench-peers has it) and pymemcache, blocking calls.
 
 What makes the figures doubtful: the owner's event loop and gRPC cost more than a blocking call on a

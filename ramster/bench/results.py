@@ -9,6 +9,7 @@ still read when the registry has moved on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -135,6 +136,8 @@ def save_result(result: Result, path: Path) -> None:
         beside.write_text(text + "\n", encoding="utf-8")
         beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise BenchError(f"{path}: the result cannot be written: {error.strerror}") from error
 
 
@@ -170,6 +173,8 @@ def _check_references(result: Result, path: Path) -> None:
             raise BenchError(f"{path}: a damaged result: no case {row.configuration}: {row.case}")
     figures = {name: {figure.name for figure in row} for name, row in result.figures.items()}
     for measured in result.measurements:
+        if not all(measured.samples.values()):
+            raise BenchError(f"{path}: a damaged result: a figure without samples")
         workload = cases[measured.configuration, measured.case].workload
         if unknown := measured.samples.keys() - figures.get(workload, set()):
             names = ", ".join(sorted(unknown))

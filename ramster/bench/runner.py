@@ -85,6 +85,7 @@ class Run:
                 configurations=self.configurations,
                 figures=figures,
             )
+        self.save(complete=False)  # a folder that cannot be written is no news for after a round
 
     def measure(self, note: Callable[[Step], None]) -> None:
         """All steps, ``note`` called before each and the files written after each round. What was

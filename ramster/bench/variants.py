@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ramster.errors import BenchError
+from ramster.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["NAME", "Variant", "parse_variants"]
 
@@ -47,7 +48,8 @@ class Variant:
             here = [_package_root(), os.environ.get("PYTHONPATH")]
             if path := os.pathsep.join(part for part in here if part):
                 found["PYTHONPATH"] = path
-        return found | dict(self.variables)
+        # What a measurement starts takes the package from there, too, not from the current folder.
+        return found | {"PYTHONSAFEPATH": "1"} | dict(self.variables)
 
 
 def parse_variants(texts: Sequence[str]) -> list[Variant]:
@@ -69,6 +71,10 @@ def _parse(text: str) -> Variant:
         key, equals, value = part.partition("=")
         if not equals or not _VARIABLE.fullmatch(key):
             raise BenchError(f"--variant {text!r}: {part!r} is no VARIABLE=VALUE")
+        if key.startswith(ENVIRONMENT_PREFIX):
+            raise BenchError(
+                f"--variant {text!r}: {key} has no effect: benchmarks set up their nodes themselves"
+            )
         variables[key] = value
     python = sys.executable
     if match["python"]:

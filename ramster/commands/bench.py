@@ -18,7 +18,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ramster.bench.compare import Comparison, compare_results, compare_subjects
+from ramster.bench.compare import Comparison, Verdict, compare_results, compare_subjects
 from ramster.bench.compare_text import as_json, render
 from ramster.bench.configurations import CONFIGURATIONS
 from ramster.bench.model import Configuration
@@ -290,6 +290,9 @@ def _add_threshold(parser: argparse.ArgumentParser) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     found = _compared(arguments)
     print(json.dumps(as_json(found), indent=1) if arguments.json else render(found))
+    if not any(cell.verdict is not Verdict.MISSING for row in found.rows for cell in row.cells[1:]):
+        print("ramster bench compare: there is nothing to compare", file=sys.stderr)
+        return 2
     return 1 if found.worse else 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ramster.bench import block_rivals
 from ramster.bench.block_load import fill
 from ramster.bench.block_rivals import EXPORT, RIVALS, open_block_server
 from ramster.bench.children import scratch_folder
@@ -75,3 +76,17 @@ def test_a_file_that_is_not_in_memory_is_not_measured_as_if_it_were() -> None:
 
     with pytest.raises(WorkloadUnavailable, match="is on no tmpfs"):
         asyncio.run(go())
+
+
+def test_without_zstandard_its_subject_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_rivals, "BACKEND", "python")
+    monkeypatch.setattr("zcache.zstd.INSTALLED", False)
+
+    async def main() -> None:
+        async with open_block_server(Subject.ZCACHE_ZSTD, 2**20, tmp_path):
+            pass
+
+    with pytest.raises(WorkloadUnavailable, match=r"pip install 'ramster\[zstd\]'"):
+        asyncio.run(main())

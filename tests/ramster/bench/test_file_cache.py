@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from ramster.bench.device_pages import StorePages
+from ramster.bench.device_pages import DevicePages, PagesRefusedError, StorePages
 from ramster.bench.file_cache import DeviceFileCache, FileCache, SlowFile, StoreFileCache
 from ramster.bench.plain_store import PlainStore
 from zcache import PAGE_SIZE, PoolKind
@@ -89,3 +90,44 @@ def test_a_slow_file_takes_its_time_and_lets_others_work_meanwhile(tmp_path: Pat
     took = asyncio.run(run())
     assert took >= 0.01
     assert turns > 1
+
+
+class _Device:
+    """One write is refused; each step lets others run."""
+
+    def __init__(self) -> None:
+        self.pages: dict[int, bytes] = {}
+        self.refuse = 0
+
+    async def write(self, first: int, data: bytes) -> None:
+        await asyncio.sleep(0)
+        if self.refuse:
+            self.refuse -= 1
+            raise PagesRefusedError("full")
+        self.pages[first] = bytes(data)
+
+    async def read(self, first: int, _count: int) -> bytes:
+        await asyncio.sleep(0)
+        return self.pages.get(first, bytes(PAGE_SIZE))
+
+    async def discard(self, first: int, _count: int) -> None:
+        await asyncio.sleep(0)
+        self.pages.pop(first, None)
+        await asyncio.sleep(0)
+
+
+def test_a_refused_write_of_a_block_that_another_one_kept_is_no_block_of_zeros() -> None:
+    async def main() -> None:
+        device = _Device()
+        cache = DeviceFileCache(cast("DevicePages", device), 1)
+        page = b"x" * PAGE_SIZE
+        await cache.put(5, b"o" * PAGE_SIZE)
+        await cache.put(7, page)
+        device.refuse = 1
+        late = asyncio.create_task(cache.put(7, page))
+        while not late.done():
+            found = await cache.get(7)
+            assert found is None or bytes(found) == page
+            await asyncio.sleep(0)
+
+    asyncio.run(main())

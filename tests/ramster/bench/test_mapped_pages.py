@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ramster.bench.mapped_pages import map_made
+from ramster.bench.mapped_pages import map_made, waited_s
 from ramster.bench.pages import made
 from ramster.bench.store_measures import anonymous_bytes
 from zcache import PAGE_SIZE
@@ -50,3 +50,12 @@ def test_the_program_writes_whole_files_only(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert (tmp_path / "f").read_bytes() == made(64, 2.0, seed=5)
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_time_of_the_other_process_is_told(tmp_path: Path) -> None:
+    before = waited_s()
+    map_made(tmp_path, 8, 2.0)
+    made_once = waited_s()
+    assert made_once > before
+    map_made(tmp_path, 8, 2.0)
+    assert waited_s() == made_once

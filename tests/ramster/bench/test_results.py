@@ -124,6 +124,15 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         load_result(tmp_path)
 
 
+def test_a_figure_without_samples_is_damage(tmp_path: Path) -> None:
+    path = saved(tmp_path, {})
+    content = json.loads(path.read_text())
+    content["measurements"][0]["samples"] = {"rate_pages_s": []}
+    path.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match="a damaged result: a figure without samples"):
+        load_result(path)
+
+
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="cannot be written"):

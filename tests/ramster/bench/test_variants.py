@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import ramster
 from ramster.bench.variants import Variant, parse_variants
 from ramster.errors import BenchError
 
@@ -36,6 +38,7 @@ def test_a_variant_is_a_name_an_interpreter_and_variables() -> None:
         (["a="], "accepted is NAME"),
         (["a,B"], "'B' is no VARIABLE=VALUE"),
         (["a,1B=2"], "'1B=2' is no VARIABLE=VALUE"),
+        (["a,RAMSTER_CODEC=zstd"], "RAMSTER_CODEC has no effect"),
         (["a=/nonexistent/python"], "no program '/nonexistent/python'"),
         (["a", "a,B=1"], "each name only once"),
     ],
@@ -63,3 +66,15 @@ def test_another_interpreter_runs_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_variants_own_path_is_all_there_is() -> None:
     variant = Variant("a", variables={"PYTHONPATH": "/other"})
     assert variant.environment()["PYTHONPATH"] == "/other"
+
+
+def test_what_a_variant_starts_is_not_taken_from_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "ramster.py").write_text("raise SystemExit('from the current folder')")
+    # As nodes are started: with -c, which would put the current folder first.
+    command = [sys.executable, "-c", "import ramster; print(ramster.__path__[0])"]
+    environment = Variant("a").environment()
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == Path(ramster.__file__).parent

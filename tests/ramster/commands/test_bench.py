@@ -127,6 +127,26 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 RATES = [100.0, 103, 98, 101, 99, 102, 100]
 
 
+def test_a_guard_that_compared_nothing_has_not_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, subject in (("a", "zcache"), ("b", "nothing")):
+        save_result(made(name, {subject: {"put_pages_s": RATES}}), tmp_path / f"{name}.json")
+    assert main(["bench", "compare", "a", "b", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "ramster bench compare: there is nothing to compare\n"
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    flags = ["--name", "a", "--rounds", "1", "--out", str(tmp_path / "file")]
+    done = run_ramster("bench", "run", "store-ratio", *flags)
+    assert done.returncode == 2
+    assert "the result cannot be written" in done.stderr
+    assert "round 1" not in done.stderr
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """Results: before, and in the same session one like it and one of half the speed."""
