@@ -61,7 +61,7 @@ class ClusterCounters:
     pages_lost: int = 0
     """Persistent pages of gets that ended with PageLostError, by any cause."""
     ephemeral_lost: int = 0
-    """Ephemeral pages whose copy was gone: misses."""
+    """Ephemeral pages whose copy could not be had, or went with its lender: misses."""
 
     # relocator
     pages_evacuated: int = 0

@@ -165,7 +165,8 @@ CLUSTER_ROWS: tuple[MetricRow, ...] = (
     ),
     by(
         "ramster_lost_pages_total",
-        "Pages of reads that no peer could give back: an error (persistent) or a miss (ephemeral).",
+        "Pages of reads that could not be had in time, whatever the cause: an error (persistent) "
+        "or a miss (ephemeral, those that went with a lender included).",
         "kind",
         "cluster",
         {"persistent": "pages_lost", "ephemeral": "ephemeral_lost"},
