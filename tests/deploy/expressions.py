@@ -25,7 +25,7 @@ _OTHERS = {
 """Of Prometheus itself, and of the client library."""
 _WORDS = {
     *("sum", "max", "min", "count", "by", "on", "without", "unless", "or", "and", "vector", "le"),
-    *("rate", "increase", "changes", "histogram_quantile"),
+    *("rate", "increase", "changes", "clamp_min", "histogram_quantile"),
 }
 _OF_TARGETS = {"job", "instance"}
 
