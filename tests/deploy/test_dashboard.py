@@ -40,6 +40,21 @@ def test_queries_are_promql(tmp_path: Path) -> None:
     assert f"{len(QUERIES)} rules found" in promtool("check", "rules", str(rules))
 
 
+def test_a_dead_peer_is_counted_once_however_many_see_it(tmp_path: Path) -> None:
+    (panel,) = [panel for panel in CHARTS if panel["title"] == "Dead or refused peers"]
+    state = 'ramster_peer_state{{instance="{}", address="c:1", peer="{}", state="{}"}}'
+    seen = [("a", "c", "dead", 1), ("b", "", "refused", 1), ("b", "", "alive", 0)]
+    series = [
+        {"series": state.format(instance, peer, name), "values": f"{value}x3"}
+        for instance, peer, name, value in seen
+    ]
+    case = {"expr": panel["targets"][0]["expr"], "eval_time": "2m", "exp_samples": [{"value": 1}]}
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": [case]}
+    rules = tmp_path / "test.yml"
+    rules.write_text(json.dumps({"tests": [test]}))
+    promtool("test", "rules", str(rules))
+
+
 def test_health_comes_first() -> None:
     titles = [panel["title"] for panel in PANELS]
     assert titles[0] == "Cluster health"
