@@ -44,6 +44,7 @@ class ClusterCounters:
     """Pages received, wanted or ahead, and bytes of their blobs."""
     fetches_timed_out: int = 0
     fetches_unreachable: int = 0
+    fetches_unknown_lease: int = 0
     fetches_bad_answer: int = 0
     fetches_joined: int = 0
     """Pages that were already on their way for another get."""
@@ -74,7 +75,8 @@ class ClusterCounters:
     # cluster store
     local_hits: int = 0
     puts_waited: int = 0
-    """Puts that had to wait for room."""
+    """Batches of puts (of up to 256 pages) that found no room at their first try; those then
+    waited, or were refused at once. One that only stood in line behind others does not count."""
     puts_refused: int = 0
     """Puts that ended with StoreFullError."""
 

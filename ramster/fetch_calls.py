@@ -235,6 +235,7 @@ class FetchCalls:
                 counters.fetches_bad_answer += 1
                 raise
             except UnknownLeaseError as error:
+                counters.fetches_unknown_lease += 1
                 raise UnknownLeaseError(self._table.gone_reason(lender) or str(error)) from error
             except PeerError:
                 counters.fetches_unreachable += 1

@@ -112,7 +112,7 @@ def _traffic(figures: Figures) -> str:
     found = cache["get_hits"] + cache["gets_away"]
     refused = "refused for want of room"
     if cluster is not None:  # where the page store waits and puts again
-        refused = f"found no room at once ({_count(cluster['puts_waited'])} writes waited)"
+        refused = f"found no room at once ({_count(cluster['puts_waited'])} writes)"
     lines = [
         f"  gets     {_count(cache['gets'])}: {_count(cache['get_hits'])} here, "
         f"{_count(cache['gets_away'])} {_elsewhere(figures)}, "

@@ -123,6 +123,7 @@ CLUSTER_ROWS: tuple[MetricRow, ...] = (
         {
             "timeout": "fetches_timed_out",
             "unreachable": "fetches_unreachable",
+            "unknown_lease": "fetches_unknown_lease",
             "bad_answer": "fetches_bad_answer",
         },
     ),
@@ -194,7 +195,13 @@ CLUSTER_ROWS: tuple[MetricRow, ...] = (
         "cluster",
         "draining",
     ),
-    one("ramster_puts_waited_total", "Writes that waited for room.", "cluster", "puts_waited"),
+    one(
+        "ramster_puts_waited_total",
+        "Batches of writes (of up to 256 pages) that found no room at first, and waited or were "
+        "refused.",
+        "cluster",
+        "puts_waited",
+    ),
     one(
         "ramster_puts_refused_total",
         "Writes that failed because no room was made for them.",

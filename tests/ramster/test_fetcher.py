@@ -362,6 +362,20 @@ def test_pages_at_a_lender_that_restarted_are_lost_and_can_be_written_again() ->
     run(main())
 
 
+def test_a_fetch_under_a_lease_that_its_lender_does_not_know_is_counted() -> None:
+    async def main() -> None:
+        async with pair(readahead_pages=0) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            pool, away = await spilled(cluster)
+            b.cluster._foreign._leases.end(b.cluster._foreign.leases[0])
+            with pytest.raises(PageLostError, match="no longer knows the lease"):
+                await a.get(pool, away[0])
+            assert a.counters.fetches_unknown_lease == a.counters.fetches == 1
+            assert a.counters.fetches_unreachable == a.counters.fetches_timed_out == 0
+
+    run(main())
+
+
 def test_ephemeral_pages_at_a_lender_that_restarted_are_misses() -> None:
     """Checklist 55: remote failure of ephemeral data is a miss."""
 

@@ -82,7 +82,7 @@ def test_the_page_of_a_cluster_lists_peers_owners_and_losses() -> None:
         "  7 pages in 14.0 KiB of 1.0 MiB; 9 written, 2 read\n"
         "  3 pages refused, 0 errors of the disk\n"
     ) in page
-    assert " found no room at once (0 writes waited)" in page
+    assert " found no room at once (0 writes)" in page
     assert all(len(line) <= 100 for line in lines)
     account = page[page.index("  account  logical 44.0 KiB") :].partition("\n\n")[0]
     assert " ".join(account.split()).endswith("; resident memory is not known on this system")
