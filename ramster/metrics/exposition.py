@@ -83,10 +83,15 @@ def _buckets(found: dict[str, Any]) -> list[tuple[str, float]]:
     return list(zip(ends, map(float, accumulate(found["counts"])), strict=True))
 
 
+_PROCESS = ProcessCollector(registry=None)
+"""One for all scrapes: it keeps the time at which the machine began, so that a clock that is set
+does not look like a process that was started again."""
+
+
 def registry_of(figures: Figures) -> CollectorRegistry:
     """A registry that holds one snapshot, and the process's own figures (memory, CPU,
     descriptors)."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(figures))
-    ProcessCollector(registry=registry)
+    registry.register(_PROCESS)
     return registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from prometheus_client import ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -39,6 +40,14 @@ def test_every_metric_of_the_table_is_scraped(figures: Figures) -> None:
     assert others == set()
     assert "ramster_node_info" in scraped
     assert "process_resident_memory_bytes" in scraped
+
+
+def test_a_clock_that_is_set_is_no_start_of_the_process(
+    figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = samples(figures)["process_start_time_seconds", ()]
+    monkeypatch.setattr(ProcessCollector, "_boot_time", lambda self: 1.0)
+    assert samples(figures)["process_start_time_seconds", ()] == began
 
 
 def test_numbers_are_those_of_the_figures(figures: Figures) -> None:
