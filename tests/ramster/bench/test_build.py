@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def test_it_says_what_is_measured() -> None:
     assert str(found["python"]).startswith("CPython 3.")
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on the PATH")
 def test_a_checkout_has_a_commit_and_may_have_changes(tmp_path: Path) -> None:
     assert source_commit(tmp_path) == (None, None)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]

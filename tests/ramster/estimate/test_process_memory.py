@@ -176,6 +176,8 @@ def test_a_process_of_somebody_else_is_refused_with_what_would_be_allowed(
         said, pid, owner = as_another_user(child.pid), child.pid, 0
     else:
         pid, owner = 1, os.stat("/proc/1").st_uid
+        if owner == os.geteuid():
+            pytest.skip("process 1 is this user's own, and there is no other")
         with pytest.raises(EstimateError) as caught:
             sample_process(pid, 64, random.Random(1))
         said = str(caught.value)
