@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +66,9 @@ def memcached_server(
     """memcached, which refuses when it is full. Raises WorkloadUnavailable, ServerError."""
     program = find_program("memcached", "memcached")
     mib = max(_SLABS_MIB_MIN, _SLABS * data_bytes >> 20)
-    # As root it wants to be told so.
-    words = [program, "-m", str(mib), "-M", "-u", pwd.getpwuid(os.getuid()).pw_name]
+    words = [program, "-m", str(mib), "-M"]
+    if os.getuid() == 0:  # it wants to be told so
+        words += ["-u", "root"]
     with socket_folder(scratch) as folder:
         address: str | tuple[str, int]
         if tcp:

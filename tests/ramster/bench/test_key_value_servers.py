@@ -43,6 +43,19 @@ def test_memcached_starts_empty_and_ends(tcp: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.nbd_clients
+def test_memcached_needs_no_name_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    need_for(Subject.MEMCACHED)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with memcached_server(tmp_path, 2**20) as server:
+        assert server.held() > 0
+
+
+@pytest.mark.nbd_clients
 def test_a_full_memcached_refuses_and_drops_nothing(tmp_path: Path) -> None:
     need_for(Subject.MEMCACHED)
     import pymemcache
