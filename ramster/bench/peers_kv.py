@@ -12,6 +12,7 @@ import time
 
 from ramster.bench.key_value import KeyValue
 from ramster.bench.key_value_stores import STORES, open_key_value
+from ramster.bench.mapped_corpus import map_corpus
 from ramster.bench.model import (
     Better,
     Case,
@@ -21,7 +22,6 @@ from ramster.bench.model import (
     Samples,
     Workload,
 )
-from ramster.bench.pages import corpus
 from ramster.bench.server_process import held_bytes
 from ramster.bench.tail_latency import tail_figures, tail_samples
 from zcache import PAGE_SIZE
@@ -35,8 +35,8 @@ _BATCH = 32
 
 def _run(context: Context) -> Samples:
     count = context.pages(_PAGES, least=_PAGES_MIN) // _BATCH * _BATCH
-    data = corpus(count, seed=context.seed)
-    pages = [data[at : at + PAGE_SIZE] for at in range(0, len(data), PAGE_SIZE)]
+    data = map_corpus(context.scratch, count, seed=context.seed)
+    pages = [bytes(data[at : at + PAGE_SIZE]) for at in range(0, len(data), PAGE_SIZE)]
     with open_key_value(context.subject, context.scratch, len(data)) as store:
         store.set(0, pages[0])  # connects, and opens what is opened late
         assert store.get(0) == pages[0], "page 0 came back wrong"

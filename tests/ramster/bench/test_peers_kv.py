@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from ramster.bench.children import scratch_folder
 from ramster.bench.model import Case, Subject
+from ramster.bench.peers_kv import WORKLOADS
+from tests.support.bench_context import measured_apart
 from tests.support.bench_runs import cases, first, run
 from tests.support.rival_programs import need_for
 
@@ -17,6 +21,12 @@ def test_it_is_measured(case: Case) -> None:
     with scratch_folder() as scratch:
         samples = run(case, scratch)
     assert first(samples, "get_pages_s") > 0
+
+
+def test_pages_as_they_are_take_their_size_and_what_python_adds() -> None:
+    with scratch_folder() as scratch:
+        (held,) = measured_apart(WORKLOADS[0], Subject.NOTHING, scratch, 0.25)["held_bytes_page"]
+    assert held > sys.getsizeof(bytes(4096))
 
 
 @pytest.mark.nbd_clients
