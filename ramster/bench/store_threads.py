@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from ramster.bench.local_stores import CacheStore, LocalStore, MemoryStore, ample_bytes, open_store
+from ramster.bench.local_stores import CacheStore, LocalStore, ample_bytes, open_store
 from ramster.bench.mapped_pages import map_made
-from ramster.bench.model import Better, Context, Figure, Samples, Workload
+from ramster.bench.model import Better, Context, Figure, Samples, Subject, Workload
 from ramster.bench.store_measures import expect
 from zcache import PAGE_SIZE
 
@@ -24,20 +24,23 @@ _PASSES = 3
 _BATCH = 64
 _RATIO = 3.0
 
+_Part = tuple[LocalStore, int]
+"""What a thread has: a store, and the index of the first of its pages there."""
+
 
 def _run(context: Context) -> Samples:
     threads = int(context.parameters["threads"])
     pages = context.pages(_PAGES) // _BATCH * _BATCH
     data = map_made(context.scratch, pages, _RATIO, seed=context.seed)
-    stores = _stores(context, threads, ample_bytes(threads * pages))
-    _each(stores, lambda store: _put(store, data))  # maps the memory, which is not what is measured
+    parts = _parts(context.subject, threads, pages)
+    _each(parts, lambda part: _put(part, data))  # maps the memory, which is not what is measured
     samples: dict[str, list[float]] = {"put_pages_s": [], "get_pages_s": []}
     for _ in range(_PASSES):
         total = 0.0
-        alone = _each(stores[:1], lambda store: _put(store, data))
-        alone += _each(stores[:1], lambda store: _get(store, data))
+        alone = _each(parts[:1], lambda part: _put(part, data))
+        alone += _each(parts[:1], lambda part: _get(part, data))
         for name, work in (("put_pages_s", _put), ("get_pages_s", _get)):
-            took = _each(stores, lambda store, work=work: work(store, data))  # type: ignore[misc]
+            took = _each(parts, lambda part, work=work: work(part, data))  # type: ignore[misc]
             samples[name].append(threads * pages / took)
             total += took
         if threads > 1:
@@ -45,27 +48,27 @@ def _run(context: Context) -> Samples:
     return samples
 
 
-def _stores(context: Context, threads: int, pool_bytes_max: int) -> Sequence[LocalStore]:
-    """One for each thread, of one cache; in plain memory, of one dict."""
-    store = open_store(context.subject, pool_bytes_max)
+def _parts(subject: Subject, threads: int, pages: int) -> Sequence[_Part]:
+    """One for each thread: objects of one cache; in plain memory, indexes of one dict."""
+    store = open_store(subject, ample_bytes(threads * pages))
     if isinstance(store, CacheStore):
-        return [store.another_object(number) for number in range(1, threads + 1)]
-    return [MemoryStore() for _ in range(threads)]
+        return [(store.another_object(number), 0) for number in range(1, threads + 1)]
+    return [(store, number * pages) for number in range(threads)]
 
 
-def _each(stores: Sequence[LocalStore], work: Callable[[LocalStore], None]) -> float:
+def _each(parts: Sequence[_Part], work: Callable[[_Part], None]) -> float:
     """Seconds until all threads, started together, have done their work. Raises what one raised."""
-    together = threading.Barrier(len(stores) + 1)
+    together = threading.Barrier(len(parts) + 1)
     failures: list[BaseException] = []
 
-    def body(store: LocalStore) -> None:
+    def body(part: _Part) -> None:
         together.wait()
         try:
-            work(store)
+            work(part)
         except BaseException as failure:  # noqa: BLE001  raised again by the thread that waits
             failures.append(failure)
 
-    threads = [threading.Thread(target=body, args=(store,)) for store in stores]
+    threads = [threading.Thread(target=body, args=(part,)) for part in parts]
     for thread in threads:
         thread.start()
     together.wait()
@@ -78,15 +81,18 @@ def _each(stores: Sequence[LocalStore], work: Callable[[LocalStore], None]) -> f
     return took
 
 
-def _put(store: LocalStore, data: memoryview) -> None:
+def _put(part: _Part, data: memoryview) -> None:
+    store, first = part
     for at in range(0, len(data) // PAGE_SIZE, _BATCH):
-        store.put_many(range(at, at + _BATCH), data[at * PAGE_SIZE : (at + _BATCH) * PAGE_SIZE])
+        indexes = range(first + at, first + at + _BATCH)
+        store.put_many(indexes, data[at * PAGE_SIZE : (at + _BATCH) * PAGE_SIZE])
 
 
-def _get(store: LocalStore, data: memoryview) -> None:
+def _get(part: _Part, data: memoryview) -> None:
+    store, first = part
     into = bytearray(_BATCH * PAGE_SIZE)
     for at in range(0, len(data) // PAGE_SIZE, _BATCH):
-        store.get_many(range(at, at + _BATCH), into)
+        store.get_many(range(first + at, first + at + _BATCH), into)
     expect(into, data[-len(into) :], "the last batch")
 
 
