@@ -20,7 +20,8 @@ def case(replicas: int) -> Case:
 
 
 def test_with_two_copies_nothing_is_lost(tmp_path: Path) -> None:
-    samples = run(case(2), tmp_path, dead_after=1)
+    # Busy processors hold up a lender for a second; a second one that counts as dead is a loss.
+    samples = run(case(2), tmp_path, dead_after=3)
     assert first(samples, "pages_lost") == first(samples, "read_errors") == 0
     assert first(samples, "verified_pages") == PAGES
 
