@@ -28,23 +28,29 @@ have apt-get || give_up "no apt-get here"
 [ "$(id -u)" = 0 ] || give_up "not root"
 echo "Programs for tests: installing$missing"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
 
 # Debian starts the services of redis-server and memcached when it installs them, now and at boot, unless
 # policy-rc.d says no and they are disabled. A machine that has a policy keeps its own.
 policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
+ours=no
+# Whatever ends this, apt may have installed some of it already.
+end() {
+    for service in $missing; do
+        case $service in
+        redis-server | memcached) systemctl disable --now "$service" >/dev/null 2>&1 || true ;;
+        esac
+    done
+    rm -f "$log"
+    [ "$ours" = no ] || rm -f "$policy"
+}
+trap end EXIT
+trap 'exit 1' HUP INT TERM
+if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+    ours=yes
     printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
-    trap 'rm -f "$log" "$policy"' EXIT
-    trap 'exit 1' INT TERM
 fi
 { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 || {
     tail -n 5 "$log" >&2
     give_up "apt-get failed"
 }
-for service in $missing; do
-    case $service in
-    redis-server | memcached) systemctl disable --now "$service" >/dev/null 2>&1 || true ;;
-    esac
-done

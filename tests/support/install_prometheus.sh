@@ -21,22 +21,24 @@ log=$(mktemp)
 # Debian's packages start their services unless this program forbids it. One that is there already stays.
 policy=/usr/sbin/policy-rc.d
 ours=no
-if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=yes
-fi
+# Whatever ends this, apt may have installed it already. Nor at the next boot; a service that was there
+# before is its owner's affair.
+was_there=$(have systemctl && systemctl cat prometheus >/dev/null 2>&1 && echo yes)
 end() {
+    if [ "$was_there" != yes ] && have systemctl; then
+        systemctl disable --now prometheus >/dev/null 2>&1 || true
+    fi
     rm -f "$log"
     [ "$ours" = no ] || rm -f "$policy"
 }
 trap end EXIT
 trap 'exit 1' HUP INT TERM
-was_there=$(have systemctl && systemctl cat prometheus >/dev/null 2>&1 && echo yes)
+if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+fi
 export DEBIAN_FRONTEND=noninteractive
 { apt-get update && apt-get install -y --no-install-recommends prometheus; } >"$log" 2>&1 || {
     tail -n 5 "$log" >&2
     give_up "apt-get failed"
 }
-# Nor at the next boot; a service that was there before is its owner's affair.
-if [ "$was_there" != yes ] && have systemctl; then
-    systemctl disable prometheus >/dev/null 2>&1 || true
-fi
