@@ -1,29 +1,41 @@
 """The demo's nodes: real processes that end with it.
 
-Covers: starting a node on free ports and learning where it listens; stopping it whatever happens.
-Does not cover: what the nodes are for (``commands/demo.py``).
+Covers: starting a node on free ports and learning where it listens; stopping it whatever happens;
+finding what a process left behind. Does not cover: what the nodes are for (``commands/demo.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections import deque
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ramster.errors import RamsterError
 from ramster.settings import ENVIRONMENT_PREFIX
 
-__all__ = ["NodeProcess", "NodeProcessError"]
+__all__ = ["NodeProcess", "NodeProcessError", "open_nodes_of"]
 
 _READY_S = 30.0
 _STOP_S = 10.0
 
-# The kernel ends the node when its parent dies, however that happens (Linux, PR_SET_PDEATHSIG = 1).
-_ENDS_WITH_ITS_PARENT = "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+_PARENT = "PARENT_OF_RAMSTER_NODE"
+"""In the environment of a node, and of all that it starts: the pid of the process that started it.
+
+No setting of a node, so not named like one."""
+
+# The kernel ends the node when its parent dies, however that happens (Linux, PR_SET_PDEATHSIG = 1);
+# a parent that died before has left the node to another one.
+_ENDS_WITH_ITS_PARENT = (
+    "import ctypes, os, signal, sys; "
+    "ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+    f"os.getppid() == int(os.environ['{_PARENT}']) or sys.exit('its parent is gone'); "
+)
 
 
 class NodeProcessError(RamsterError):
@@ -53,7 +65,7 @@ class NodeProcess:
             *("-c", _ENDS_WITH_ITS_PARENT + self.program, "--name", self.name, *self._flags),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=kept | self._variables,
+            env=kept | self._variables | {_PARENT: str(os.getpid())},
             start_new_session=True,
         )
         self._reading = asyncio.create_task(self._read_log())
@@ -112,3 +124,24 @@ class NodeProcess:
             self._process.kill()
             await self._process.wait()
         await self._reading
+
+
+def open_nodes_of(pid: int) -> list[int]:
+    """Pidfds of the nodes that a process started and of what these started; the caller closes them.
+
+    The process need not be there any more. Those of other users cannot be told, and are not found.
+    """
+    mark = f"{_PARENT}={pid}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        # Opened first: what is read then is of this process, or of one that got its pid after it.
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(int(folder.name))
+            with contextlib.ExitStack() as stack:
+                stack.callback(os.close, handle)
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    stack.pop_all()
+                    found.append(handle)
+    return found

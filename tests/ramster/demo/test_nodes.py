@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ramster.demo.nodes import NodeProcess, NodeProcessError
+from ramster.demo import nodes
+from ramster.demo.nodes import NodeProcess, NodeProcessError, open_nodes_of
 from ramster.stats_client import fetch_figures
 from tests.support.serving import ROOT, clean_environment
 
@@ -61,6 +62,7 @@ def test_a_node_that_was_killed_is_noticed() -> None:
 
 PARENT = """
 import asyncio, sys
+from ramster.demo import nodes
 from ramster.demo.nodes import NodeProcess
 async def main():
     async with NodeProcess("x", "--http", "127.0.0.1:0") as node:
@@ -86,6 +88,34 @@ def test_a_node_does_not_outlive_a_demo_that_was_killed() -> None:
             asyncio.run(wait_for_end(watched))
         finally:
             os.close(watched)
+
+
+@pytest.mark.parametrize(("parent", "code"), [(os.getpid(), 0), (0, 1)], ids=["there", "gone"])
+def test_a_node_whose_parent_died_before_it_could_be_bound_to_it_ends(
+    parent: int, code: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", nodes._ENDS_WITH_ITS_PARENT],
+        env=clean_environment(**{nodes._PARENT: str(parent)}),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.strip()) == (code, "its parent is gone" if code else "")
+
+
+def test_nodes_are_found_by_who_started_them() -> None:
+    async def run() -> None:
+        async with NodeProcess("x", "--http", "off") as node:
+            (found,) = open_nodes_of(os.getpid())
+            try:
+                assert open_nodes_of(node.pid) == []
+                signal.pidfd_send_signal(found, signal.SIGKILL)
+                await node._process.wait()
+                assert open_nodes_of(os.getpid()) == []
+            finally:
+                os.close(found)
+
+    asyncio.run(run())
 
 
 async def wait_for_end(pidfd: int) -> None:
