@@ -1,7 +1,8 @@
 """One child process that measures one case, from its start to the end of its whole group.
 
 Covers: the interpreter and environment of a variant, request and answer, the time limit, last
-words. Does not cover: what the child does (``measure.py``).
+words. Does not cover: what the child does (``measure.py``), programs that are meant to outlive it
+in a session of their own (``zram_device.py``).
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from ramster.bench.variants import Variant
+from ramster.demo.nodes import open_nodes_of
 
 __all__ = ["ChildFailed", "ask", "scratch_folder"]
 
@@ -27,6 +30,8 @@ _LAST_WORDS = 12
 
 _DYING_S = 1.0
 """Where nothing reaps orphans, they stay in the group for ever."""
+_STOPPING_S = 3.0
+"""Nodes have sessions of their own; they learn that the child has died, and stop."""
 
 _ROOM_FOR_SCRATCH = 2**30
 
@@ -43,7 +48,7 @@ def ask(variant: Variant, request: Mapping[str, Any], limit_s: float) -> dict[st
     """Start a child, hand it the request, return its answer with ``last_words`` added.
 
     Raises ChildFailed when it crashes, gives no answer, or none within ``limit_s`` seconds. The
-    child and everything it started in its process group are gone afterwards.
+    child, everything it started in its process group and its nodes are gone afterwards.
     """
     with contextlib.ExitStack() as stack:
         words = stack.enter_context(tempfile.TemporaryFile())
@@ -96,9 +101,30 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         while time.monotonic() < deadline:
             os.killpg(child.pid, 0)
             time.sleep(0.002)
+    _end_nodes(child.pid)
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         child.stdin.close()
+
+
+def _end_nodes(pid: int) -> None:
+    nodes = open_nodes_of(pid)
+    try:
+        _wait_all(nodes, _STOPPING_S)
+        for node in nodes:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(node, signal.SIGKILL)
+        _wait_all(nodes, _DYING_S)
+    finally:
+        for node in nodes:
+            os.close(node)
+
+
+def _wait_all(pidfds: Sequence[int], limit_s: float) -> None:
+    """Until all these processes have ended, or for so long."""
+    deadline = time.monotonic() + limit_s
+    for pidfd in pidfds:
+        select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
 
 
 def _last_words(words: IO[bytes]) -> str:

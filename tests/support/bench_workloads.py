@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from ramster.bench.model import (
     WorkloadUnavailable,
 )
 from ramster.bench.variants import Variant
+from ramster.demo.nodes import NodeProcess
 
 ROOT = Path(__file__).parents[2]
 FIGURES = (
@@ -47,8 +49,34 @@ def _dies(context: Context) -> Samples:
 def _hangs(context: Context) -> Samples:
     """Starts a process and waits for it for ever; ``pids`` names the file for both pids."""
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"]) as started:
-        Path(str(context.parameters["pids"])).write_text(f"{os.getpid()} {started.pid}\n")
+        _tell_pids(context, os.getpid(), started.pid)
         started.wait()
+    return {}
+
+
+def _tell_pids(context: Context, *pids: int) -> None:
+    Path(str(context.parameters["pids"])).write_text(" ".join(map(str, pids)) + "\n")
+
+
+class _Stubborn(NodeProcess):
+    program = (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print(': ready now=1', file=sys.stderr, flush=True); signal.sigtimedwait([], 120)"
+    )
+
+
+def _has_nodes(context: Context) -> Samples:
+    """Starts a node and one that ignores SIGTERM; ``pids`` names the file for both pids. Then it
+    dies, or waits for ever, as ``then`` says."""
+
+    async def run() -> None:
+        async with NodeProcess("node", "--http", "off") as node, _Stubborn("stubborn") as stubborn:
+            _tell_pids(context, node.pid, stubborn.pid)
+            if context.parameters["then"] == "dies":
+                os.kill(os.getpid(), 11)
+            await asyncio.Event().wait()
+
+    asyncio.run(run())
     return {}
 
 
@@ -75,6 +103,7 @@ TESTED = {
         "raises": _raises,
         "dies": _dies,
         "hangs": _hangs,
+        "has-nodes": _has_nodes,
         "missing": _missing,
         "undeclared": _undeclared,
         "environment": _environment,
