@@ -92,11 +92,15 @@ def open_zram(size_bytes: int, codec: str = "lz4") -> Iterator[ZramDevice]:
 def _removed_afterwards(number: str, state: Path) -> Iterator[None]:
     """Raises OSError if the device cannot be removed."""
     # A session of its own: what kills this process's group leaves it alone.
-    guard = subprocess.Popen(
-        ["sh", "-c", _GUARD, "sh", state, number, _CONTROL],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
+    try:
+        guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "sh", state, number, _CONTROL],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError:
+        (_CONTROL / "hot_remove").write_text(number)
+        raise
     try:
         yield
     finally:

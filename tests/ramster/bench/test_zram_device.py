@@ -71,6 +71,19 @@ def test_a_process_that_is_killed_leaves_no_device() -> None:
     assert devices() == before
 
 
+def test_without_what_would_remove_it_there_is_no_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = devices()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    try:
+        with pytest.raises(FileNotFoundError, match="'sh'"), open_zram(SIZE):
+            pass
+    except WorkloadUnavailable as reason:
+        pytest.skip(str(reason))
+    assert devices() == before
+
+
 def test_a_codec_that_the_kernel_has_not_is_refused_and_leaves_no_device() -> None:
     before = devices()
     with pytest.raises(WorkloadUnavailable), open_zram(SIZE, "nonesuch"):
