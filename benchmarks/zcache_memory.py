@@ -20,6 +20,7 @@ import argparse
 import json
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,7 +106,7 @@ def zram(data: bytes, algorithm: str = "lz4") -> dict[str, float] | None:
     control = Path("/sys/class/zram-control")
     if os.geteuid() != 0:
         return None
-    if not control.exists():
+    if not control.exists() and shutil.which("modprobe"):
         subprocess.run(["modprobe", "zram", "num_devices=0"], capture_output=True, check=False)
     if not control.exists():
         return None

@@ -19,9 +19,10 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(420, func_only=True)]
 def compose_commands() -> list[list[str]]:
     """Every Compose on this machine: the plugin (2) and the stand-alone program (1.29 or 2)."""
     found = []
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if plugin.returncode == 0:
-        found.append(["docker", "compose"])
+    if shutil.which("docker"):
+        plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+        if plugin.returncode == 0:
+            found.append(["docker", "compose"])
     if shutil.which("docker-compose"):
         found.append(["docker-compose"])
     return found

@@ -19,9 +19,11 @@ ROOT = Path(__file__).parents[2]
 EXTENSION = "zcache/_native.abi3.so"
 REASON = "zcache/_native_missing.txt"
 
+MISSING = [name for name in ("cargo", "cc") if shutil.which(name) is None]
+
 needs_rust = pytest.mark.skipif(
-    shutil.which("cargo") is None and os.environ.get("RAMSTER_REQUIRE_NATIVE") != "1",
-    reason="there is no cargo on the PATH",
+    bool(MISSING) and os.environ.get("RAMSTER_REQUIRE_NATIVE") != "1",
+    reason=f"there is no {' and no '.join(MISSING)} on the PATH",
 )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -337,7 +338,8 @@ def test_a_file_that_may_not_grow_is_an_error_of_that_write_only(tmp_path: Path)
 
 def test_a_full_file_system_is_an_error_of_that_write_only(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(tmp_path)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+    there = shutil.which("mount") and shutil.which("umount") and os.geteuid() == 0
+    if not there or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
         name, at = run_script(FILLING, str(tmp_path / "pages")).split()
