@@ -23,6 +23,9 @@ __all__ = ["encode_figures", "parse_figures"]
 DEPTH_MAX = 12
 TEXT_CHARACTERS_MAX = 500
 INTEGER_BITS_MAX = 64
+VALUES_MAX = 20_000
+"""Reading and checking so many takes some milliseconds, and what fits the bytes could be six times
+as many. A node with 256 owners and as many peers tells some 6000."""
 
 _NUMBER = (int, float)
 _COUNT = (int,)
@@ -30,6 +33,7 @@ _TEXT = (str,)
 _FLAG = (bool,)
 _MAYBE_TEXT = (str, type(None))
 _MAYBE_NUMBER = (int, float, type(None))
+_MAYBE_COUNT = (int, type(None))
 
 _Types = tuple[type, ...]
 _Fields = dict[str, _Types]
@@ -39,7 +43,12 @@ def _each(types: _Types, names: str) -> _Fields:
     return dict.fromkeys(names.split(), types)
 
 
-_NODE = _each(_TEXT, "name mode state version backend") | _each(_NUMBER, "uptime_s")
+_NODE = (
+    _each(_TEXT, "name mode state version backend")
+    | _each(_NUMBER, "uptime_s")
+    | _each(_MAYBE_COUNT, "started")
+    | _each(_MAYBE_TEXT, "address")  # no node tells one, and the page reads it of silent ones
+)
 _SECTIONS = {
     "pool": _each(_COUNT, "limit_bytes used_bytes used_peak_bytes metadata_bytes lend_limit_bytes"),
     "pages": _each(
@@ -62,7 +71,10 @@ _MAYBE_SECTIONS = {
         "spill_pages spill_bytes spill_bytes_in_flight writers_waiting fetches pages_fetched "
         "local_hits remote_hits readahead_hits",
     ),
-    "writeback": _each(_COUNT, "pages used_bytes limit_bytes"),
+    "writeback": _each(
+        _COUNT,
+        "pages used_bytes limit_bytes pages_written bytes_written pages_read bytes_read",
+    ),
     "accounting": _each(_TEXT, "line"),
     "nbd": {},
     "latency": {},
@@ -82,13 +94,23 @@ _ROWS = {
 
 
 def encode_figures(figures: Figures) -> bytes:
-    """This node's figures as they travel. Raises BadMessageError where they are too long."""
-    data = json.dumps(figures, separators=(",", ":"), allow_nan=False).encode()
+    """This node's figures as they travel, without the last owners where all would be too long.
+
+    Raises RuntimeError where they are too long all the same: no fault of the peer that asks.
+    """
+    owners = figures["owners"]
+    while len(data := _json(figures)) > FIGURES_BYTES_MAX and owners:
+        owners = owners[: len(owners) // 2]
+        figures = {**figures, "owners": owners}
     if len(data) > FIGURES_BYTES_MAX:
-        raise BadMessageError(
+        raise RuntimeError(
             f"this node's figures take {len(data)} bytes: accepted is {FIGURES_BYTES_MAX}"
         )
     return data
+
+
+def _json(figures: Figures) -> bytes:
+    return json.dumps(figures, separators=(",", ":"), allow_nan=False).encode()
 
 
 def parse_figures(data: bytes) -> Figures:
@@ -99,6 +121,9 @@ def parse_figures(data: bytes) -> Figures:
     """
     if len(data) > FIGURES_BYTES_MAX:
         raise BadMessageError(f"figures of {len(data)} bytes: accepted is {FIGURES_BYTES_MAX}")
+    # A value is the first of its list or object, or stands behind a comma; texts may count as more.
+    if sum(map(data.count, (b",", b"[", b"{"))) > VALUES_MAX:
+        raise BadMessageError(f"figures of too many values: accepted is {VALUES_MAX}")
     try:
         found = _plain(json.loads(data.decode(), parse_constant=_refuse), DEPTH_MAX)
     except (ValueError, RecursionError) as error:
@@ -134,18 +159,21 @@ def _check_histograms(where: str, section: Any) -> None:
     """Durations by name, some of them by kind: what looks like a histogram must be one."""
     if not isinstance(section, dict):
         return
-    if "counts" not in section:
-        for name, inner in section.items():
-            _check_histograms(f"{where}.{name}", inner)
+    for name, inner in section.items():
+        _check_histograms(f"{where}.{name}", inner)
+    if "counts" not in section and "bounds" not in section:
         return
-    bounds: Any = section.get("bounds")
-    counts: Any = section["counts"]
-    for column, types in ((bounds, _NUMBER), (counts, _COUNT)):
-        if not isinstance(column, list) or any(type(value) not in types for value in column):
-            raise BadMessageError(f"{where}: accepted is a histogram of bounds and counts")
-    found, wanted = len(section["counts"]), len(section["bounds"]) + 1
-    if found != wanted:
-        raise BadMessageError(f"{where}: {found} counts, accepted is {wanted}")
+    bounds, counts = section.get("bounds"), section.get("counts")
+    if not (_is_column(bounds, _NUMBER) and bounds and _is_column(counts, _COUNT)):
+        raise BadMessageError(f"{where}: accepted is a histogram of bounds and counts")
+    if len(counts) != len(bounds) + 1:
+        raise BadMessageError(f"{where}: {len(counts)} counts, accepted is {len(bounds) + 1}")
+    if min(counts) < 0:
+        raise BadMessageError(f"{where}: a count of {min(counts)}, accepted is 0 or more")
+
+
+def _is_column(column: Any, types: _Types) -> bool:
+    return isinstance(column, list) and all(type(value) in types for value in column)
 
 
 def _check_fields(where: str, section: Any, fields: _Fields) -> None:
