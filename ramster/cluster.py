@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from heapq import nlargest
 from random import Random
 
 from ramster.clock import Clock
@@ -55,6 +56,9 @@ log = EventLog(__name__)
 
 SWEEP_INTERVAL_MAX_S = 10.0
 """Longest pause between two looks at leases and lender numbers; an eighth of a lease if shorter."""
+
+OWNERS_SHOWN_MAX = 256
+"""Owners in a snapshot: each has a row on pages and series in metrics, and its name is a peer's."""
 
 
 class Cluster:
@@ -436,16 +440,7 @@ class Cluster:
             incarnation=self.incarnation,
             spill_target=self._spiller.target,
             peers=tuple(self._peer_snapshots(now, stats.away_by_where)),
-            foreign=tuple(
-                ForeignSnapshot(
-                    owner=lease.owner,
-                    incarnation=lease.incarnation,
-                    lease=lease.number,
-                    pages=self._foreign.pages_of(lease),
-                    heard_s=now - lease.heard_at,
-                )
-                for lease in self._foreign.leases
-            ),
+            foreign=tuple(self._owner_snapshots(now)),
             foreign_pages=stats.pages_foreign,
             foreign_bytes=stats.bytes_foreign,
             pages_away=stats.pages_away,
@@ -479,6 +474,18 @@ class Cluster:
             bytes_max=file.limit_bytes,
             counters=replace(file.counters),
         )
+
+    def _owner_snapshots(self, now: float) -> Iterable[ForeignSnapshot]:
+        """Those with most pages; of as many pages, the older lease first."""
+        held = ((self._foreign.pages_of(lease), lease) for lease in self._foreign.leases)
+        for pages, lease in nlargest(OWNERS_SHOWN_MAX, held, key=lambda pair: pair[0]):
+            yield ForeignSnapshot(
+                owner=lease.owner,
+                incarnation=lease.incarnation,
+                lease=lease.number,
+                pages=pages,
+                heard_s=now - lease.heard_at,
+            )
 
     def _peer_snapshots(
         self, now: float, away: dict[int, tuple[int, int]]

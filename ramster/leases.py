@@ -28,6 +28,9 @@ __all__ = ["BatchWindow", "Lease", "Leases", "OwnerHeld"]
 
 log = EventLog(__name__)
 
+LEASES_MAX = 1024
+"""Owners with a lease at once: more names than a cluster has nodes are somebody's invention."""
+
 SUPERSEDED_MAX = 1024
 """Former lives of owners that are remembered."""
 
@@ -138,6 +141,10 @@ class Leases:
             if len(self._superseded) > SUPERSEDED_MAX:
                 self._superseded.popitem(last=False)
             self.end(lease)
+        elif len(self._leases) >= LEASES_MAX:
+            raise PeerRefusedError(
+                f"too many owners have leases here: accepted are {LEASES_MAX} at once"
+            )
         return self._open(owner, incarnation)
 
     def _open(self, owner: str, incarnation: int) -> Lease:

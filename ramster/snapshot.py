@@ -76,6 +76,7 @@ class ClusterSnapshot:
     spill_target: str
     peers: tuple[PeerSnapshot, ...]
     foreign: tuple[ForeignSnapshot, ...]
+    """Owners of pages held here, those with most first; at most ``cluster.OWNERS_SHOWN_MAX``."""
     foreign_pages: int
     foreign_bytes: int
     """Bytes of foreign blobs held here."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from ramster.cluster import OWNERS_SHOWN_MAX
 from ramster.errors import ConfigurationError, PageLostError
+from ramster.transport import Hello
 from tests.support.fake_cluster import MIB, FakeCluster, fill, make_page
 from tests.support.virtual_time import run, until
 
@@ -143,6 +145,25 @@ def test_foreign_pages_are_counted_and_go_with_their_owner() -> None:
             assert b.cluster.snapshot().foreign == ()
             assert b.counters.leases_expired == 1
             b.cache.verify()
+
+    run(main())
+
+
+def test_of_very_many_owners_those_with_most_pages_are_shown() -> None:
+    """Names of owners are invented as fast as hellos can be sent."""
+
+    async def main() -> None:
+        async with FakeCluster("a b", only_b={"pool_bytes": 4 * MIB}) as cluster:
+            a, b = cluster["a"], cluster["b"]
+            for number in range(2 * OWNERS_SHOWN_MAX):
+                hello = Hello(cluster=b.cluster.config.cluster, node=f"x{number}", incarnation=1)
+                b.cluster.handler.on_hello(hello)
+            await fill(a, a.pool(), 600)
+            await until(cluster.accounts_agree)
+            shown = b.cluster.snapshot().foreign
+            assert len(shown) == OWNERS_SHOWN_MAX
+            assert (shown[0].owner, shown[0].pages) == ("a", a.away)
+            assert {owner.pages for owner in shown[1:]} == {0}
 
     run(main())
 

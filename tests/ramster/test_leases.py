@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ramster.cluster_config import ClusterConfig
 from ramster.counters import ClusterCounters
-from ramster.errors import UnknownLeaseError
-from ramster.leases import PAUSE_SLACK_S, BatchWindow, Leases
+from ramster.errors import PeerRefusedError, UnknownLeaseError
+from ramster.leases import LEASES_MAX, PAUSE_SLACK_S, BatchWindow, Leases
 from tests.support.hand_clock import HandClock
 from zcache import Cache, CacheConfig
 
@@ -60,6 +60,19 @@ def test_a_lease_lasts_from_word_to_word_and_no_longer() -> None:
     with pytest.raises(UnknownLeaseError):
         lending.leases.renew(lease.number)
     assert lending.counters.leases_expired == 1
+
+
+def test_owners_beyond_the_bound_are_refused_until_a_lease_ends() -> None:
+    lending = Lending()
+    leases = [lending.leases.lease_for(f"a{number}", 1) for number in range(LEASES_MAX)]
+    pools = lending.cache.stats().pools
+    with pytest.raises(PeerRefusedError, match="too many owners .* accepted are 1024 at once"):
+        lending.leases.lease_for("late", 1)
+    assert lending.cache.stats().pools == pools
+    assert lending.leases.lease_for("a7", 1) is leases[7]
+    assert lending.leases.lease_for("a8", 2).incarnation == 2, "a new life of a known owner"
+    lending.leases.leave(leases[9])
+    assert lending.leases.lease_for("late", 1).owner == "late"
 
 
 def test_the_word_of_another_life_renews_nothing() -> None:

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from grpc import aio
 
+from ramster.config import Mode
 from ramster.errors import (
     BadMessageError,
     ConfigurationError,
@@ -21,6 +22,7 @@ from ramster.errors import (
     PeerUnreachableError,
     UnknownLeaseError,
 )
+from ramster.peer_figures import encode_figures
 from ramster.rpc import PeerServer, methods
 from ramster.rpc.convert import encode_fetch_request, encode_heartbeat, encode_spill_request, parse
 from ramster.transport import (
@@ -34,6 +36,7 @@ from ramster.transport import (
     SpillRequest,
 )
 from ramster.wire.v1 import control_pb2, peer_pb2
+from tests.ramster.test_figures import CLUSTER, collected
 from tests.support.grpc_peers import (
     PATIENCE_S,
     blobs,
@@ -183,6 +186,16 @@ def test_figures_are_told_to_nodes_of_the_cluster_and_no_longer_than_they_may_be
         async with serving(long) as address, linked(address) as link:
             with pytest.raises(PeerUnreachableError, match="failed inside with RuntimeError"):
                 await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
+        # So are figures of the node itself that cannot be told: the peer's message was good.
+        figures = {**collected(Mode.RAMSTER, CLUSTER), "more": "x" * FIGURES_BYTES_MAX}
+        server = PeerServer(lender(figures=lambda: encode_figures(figures)))
+        try:
+            async with linked(await server.start("127.0.0.1:0")) as link:
+                with pytest.raises(PeerUnreachableError, match="failed inside with RuntimeError"):
+                    await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
+            assert (server.stats.failures_inside, server.stats.bad_messages) == (1, 0)
+        finally:
+            await server.stop(0)
         async with serving() as address, linked(address) as link:
             with pytest.raises(PeerRefusedError, match="tells no figures"):
                 await link.figures(FiguresRequest(cluster="ramster"), PATIENCE_S)
