@@ -23,9 +23,15 @@ TEXT_CHARS_MAX: Final = 300
 """Longest text of one value; the rest is cut. Reasons and names come from peers."""
 
 _BYTES_LITERAL: Final = re.compile(
-    r"""(?<![\w'"])b(?:'(?:\\.|[^'\\])*(?:'|\\?$)|"(?:\\.|[^"\\])*(?:"|\\?$))""", re.S
+    r"""(?<!\w)(?:
+        (?<!')b'(?:\\.|[^'\\])*(?:'|\\?$)
+        |(?<!")b"(?:\\.|[^"\\])*(?:"|\\?$)
+        |b\\+(['"]).*?(?:(?<!\\)\\+\1|$)
+    )""",
+    re.S | re.X,
 )
-"""Bytes as Python shows them, whole or cut short: they may be a page's."""
+"""Bytes as Python shows them, whole or cut short, also within a text that is quoted and escaped in
+turn: they may be a page's. After a quote of its own kind stands a name: 'b' does not begin bytes."""
 
 _BARE: Final = re.compile(r"[^\s\"=\[\]]+")
 """Text that needs no quotes as the value of key=value."""

@@ -59,7 +59,32 @@ def test_bytes_in_the_text_of_an_exception_are_left_out(data: bytes, form: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ["peer b is gone", "node name 'b' offered", "it is b", "'b'x", '"b" is taken']
+    ("text", "shown"),
+    [
+        ("details = \"b'secret page'\"", 'details = "<bytes>"'),
+        ("details = 'b\"secret page\"'", "details = '<bytes>'"),
+        ("(b'secret', \"it's\")", '(<bytes>, "it\'s")'),
+        ("details = 'b\\'secret \"page\"\\'' stay", "details = '<bytes>' stay"),
+        ("details = 'b\\'secret", "details = '<bytes>"),
+    ],
+)
+def test_bytes_within_quotes_are_left_out(text: str, shown: str) -> None:
+    assert without_bytes(text) == shown
+
+
+@given(st.binary(max_size=100))
+def test_bytes_in_the_name_of_a_key_are_left_out(data: bytes) -> None:
+    page = b"secret" + data + b"secret"
+    for key in (page, str(page), repr(str(page)), (page, "x")):
+        assert "secret" not in show_error(KeyError(key))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("peer b is gone", "node name 'b' offered", "it is b", "'b'x", '"b" is taken'),
+        *("peer 'b' is dead", 'peer "b" gone', "'b' and 'c'", '"b", "c"'),
+    ],
 )
 def test_words_that_are_no_bytes_stay(text: str) -> None:
     assert without_bytes(text) == text
