@@ -4,12 +4,14 @@ Covers: which figures are sampled, rates between samples, how often and how many
 cover: the figures (``figures.py``), charts (``page/``).
 
 One sample takes what one look at ``/stats`` takes: 0.2 ms with a million pages, measured, and more
-with many objects or peers. Should it take long, samples become rare, so that it never takes more
-than a thousandth of the node's time.
+with many objects or peers. Should it take long, samples become rare, down to one a minute, so that
+they take no more than a thousandth of the node's time up to there. Taking is measured in time of
+the processor: a sample during which the thread had to wait is none that cost much.
 """
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +27,7 @@ SAMPLES_MAX = 300
 """Ten minutes at that interval: 20 numbers each, some 70 KiB."""
 
 TIME_SHARE_MAX = 0.001
+PAUSE_MAX_S = 60.0
 
 _GAUGES: dict[str, tuple[str, ...]] = {
     "pool_used_bytes": ("pool", "used_bytes"),
@@ -57,11 +60,20 @@ long the node's event loop was busy with something else, or stood still."""
 
 
 class History:
-    """Samples of ``figures``, taken while ``run`` runs."""
+    """Samples of ``figures``, taken while ``run`` runs.
 
-    def __init__(self, figures: Callable[[], Figures], clock: Clock) -> None:
+    ``spent``: seconds of processor time that the thread on which it runs has taken.
+    """
+
+    def __init__(
+        self,
+        figures: Callable[[], Figures],
+        clock: Clock,
+        spent: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._figures = figures
         self._clock = clock
+        self._spent = spent
         self._samples: deque[array[float]] = deque(maxlen=SAMPLES_MAX)
         self._before: tuple[float, list[float]] | None = None
         """Time and counters of the last sample."""
@@ -70,10 +82,10 @@ class History:
         """Take samples until cancelled."""
         due = self._clock.now()
         while True:
-            began = self._clock.now()
+            began, spent = self._clock.now(), self._spent()
             self._take(began, late_s=began - due)
-            took = self._clock.now() - began
-            pause = max(INTERVAL_S, took / TIME_SHARE_MAX)
+            took = self._spent() - spent
+            pause = min(max(INTERVAL_S, took / TIME_SHARE_MAX), PAUSE_MAX_S)
             due = began + pause
             await self._clock.sleep(max(0.0, due - self._clock.now()))
 
@@ -94,7 +106,8 @@ class History:
     def as_dict(self) -> dict[str, Any]:
         """``{"interval_s", "kept_s", "columns", "samples"}``; a sample is a row, the oldest first.
 
-        The first sample of a node has rates of 0.
+        The first sample of a node has rates of 0. ``kept_s`` holds for samples each interval: where
+        they are rare, there are older ones.
         """
         return {
             "interval_s": INTERVAL_S,

@@ -6,23 +6,28 @@ import asyncio
 import contextlib
 import copy
 import json
+from itertools import pairwise
 from typing import Any
 
 from ramster.config import Mode
 from ramster.figures import Figures
-from ramster.history import COLUMNS, INTERVAL_S, SAMPLES_MAX, History
+from ramster.history import COLUMNS, INTERVAL_S, PAUSE_MAX_S, SAMPLES_MAX, History
 from tests.ramster.test_figures import CLUSTER, collected
 
 
 class Timeline:
     """A clock that jumps over waits and ends after a number of them; figures that change."""
 
-    def __init__(self, waits: int, *, cost_s: float = 0.0, late_s: float = 0.0) -> None:
+    def __init__(
+        self, waits: int, *, cost_s: float = 0.0, wait_s: float = 0.0, late_s: float = 0.0
+    ) -> None:
         self.time = 100.0
+        self.spent = 5.0
         self.pauses: list[float] = []
         self.figures: Any = copy.deepcopy(collected(Mode.RAMSTER, CLUSTER))
         self._waits = waits
         self._cost_s = cost_s
+        self._wait_s = wait_s
         self._late_s = late_s
 
     def now(self) -> float:
@@ -35,7 +40,8 @@ class Timeline:
             raise asyncio.CancelledError
 
     def look(self) -> Figures:
-        self.time += self._cost_s
+        self.time += self._cost_s + self._wait_s
+        self.spent += self._cost_s
         self.figures["uptime_s"] = self.time
         self.figures["cache"]["puts"] += 10
         self.figures["cluster"]["spill_bytes"] += 4096
@@ -44,7 +50,7 @@ class Timeline:
 
 
 def sampled(timeline: Timeline) -> list[dict[str, float]]:
-    history = History(timeline.look, timeline)
+    history = History(timeline.look, timeline, lambda: timeline.spent)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(history.run())
     shown = json.loads(json.dumps(history.as_dict(), allow_nan=False))
@@ -80,6 +86,20 @@ def test_samples_that_cost_much_are_rare() -> None:
     timeline = Timeline(5, cost_s=0.01)
     sampled(timeline)
     assert all(9.9 < pause <= 10 for pause in timeline.pauses)
+
+
+def test_samples_that_had_to_wait_are_as_many_as_others() -> None:
+    """The thread was preempted, or its process stopped, in the middle of a sample."""
+    timeline = Timeline(5, wait_s=0.02)
+    sampled(timeline)
+    assert all(INTERVAL_S - 0.1 < pause <= INTERVAL_S for pause in timeline.pauses)
+
+
+def test_however_much_a_sample_costs_there_is_one_a_minute() -> None:
+    timeline = Timeline(5, cost_s=10.0)
+    samples = sampled(timeline)
+    gaps = [after["uptime_s"] - before["uptime_s"] for before, after in pairwise(samples)]
+    assert gaps == [PAUSE_MAX_S] * 5
 
 
 def test_counters_of_a_part_that_does_not_run_are_zero_and_none_falls_below() -> None:
