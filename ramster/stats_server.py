@@ -4,6 +4,8 @@ Covers: a small HTTP/1.1 server on a thread and an event loop of its own, so tha
 loop hangs is seen to be unhealthy. Does not cover: the figures (``figures.py``), their
 Prometheus names (``metrics.py``), the page (``status_page.py``).
 
+A bug in answering is 500 and one event in the log, and the server goes on.
+
 Bounds: one request a connection, 8 KiB of request, 5 s to send it and 5 s to take the answer,
 32 connections at once (more are closed unanswered). Only GET and HEAD. There is no
 authentication: it listens on loopback unless told otherwise, and changes nothing.
@@ -22,10 +24,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from ramster.addresses import ABSENT_FAMILY, Address
 from ramster.errors import ListenError, StoreClosedError
+from ramster.event_log import EventLog
 from ramster.figures import Figures
 from ramster.metrics import registry_of
 from ramster.status_page import page_file
@@ -36,6 +40,8 @@ REQUEST_BYTES_MAX = 8192
 CLIENT_TIMEOUT_S = 5.0
 NODE_TIMEOUT_S = 2.0
 CONNECTIONS_MAX = 32
+
+log = EventLog(__name__)
 
 T = TypeVar("T")
 
@@ -166,34 +172,59 @@ class StatsServer:
             refusal = _plain(HTTPStatus.METHOD_NOT_ALLOWED)
             return method, refusal._replace(headers=("Allow: GET, HEAD",))
         path = target.partition("?")[0]
+        try:
+            return method, await self._look(path, _header(lines, "accept"))
+        except Exception as error:  # noqa: BLE001  a bug: told to the client and to the log
+            log.error(
+                "http_request_failed",
+                "the answer to a request for {path} failed here",
+                subject=path,
+                cause=error,
+                path=path,
+            )
+            return method, _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _look(self, path: str, accept: str) -> _Answer:
+        """What there is at a path."""
         file = page_file(path)
         if file is not None:
-            return method, _Answer(HTTPStatus.OK, file.body, file.content_type, file.headers)
+            return _Answer(HTTPStatus.OK, file.body, file.content_type, file.headers)
         request_value = self._requests.get(path)
         if request_value is None:
             *first, last = ("/", *self._requests)
-            return method, _plain(HTTPStatus.NOT_FOUND, f"try {', '.join(first)} or {last}")
+            return _plain(HTTPStatus.NOT_FOUND, f"try {', '.join(first)} or {last}")
         state = self._state()
         if path == "/healthz" and state not in ("serving", "draining"):
-            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, state)
+            return _plain(HTTPStatus.SERVICE_UNAVAILABLE, state)
         try:
             async with asyncio.timeout(NODE_TIMEOUT_S):
                 value = await asyncio.wrap_future(request_value())
         except TimeoutError:
-            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, "the node does not answer")
+            return _plain(HTTPStatus.SERVICE_UNAVAILABLE, "the node does not answer")
         except StoreClosedError as error:  # it starts or stops, and has no figures
-            return method, _plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        return method, _show(path, value, _header(lines, "accept"))
+            return _plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return _show(path, value, accept)
 
 
 def _show(path: str, value: Any, accept: str) -> _Answer:
     if path == "/healthz":
         return _plain(HTTPStatus.OK, "draining" if value["state"] == "draining" else "ok")
     if path == "/metrics":
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _encoder(accept)
         return _Answer(HTTPStatus.OK, encode(registry_of(value)), content_type)
-    body = json.dumps(value, indent=2).encode() + b"\n"
-    return _Answer(HTTPStatus.OK, body, "application/json")
+    if path == "/stats":  # the one that people read
+        text = json.dumps(value, indent=2)
+    else:
+        text = json.dumps(value, separators=(",", ":"))
+    return _Answer(HTTPStatus.OK, text.encode() + b"\n", "application/json")
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """The format that a client asks for; the plain one where it asks for what makes no sense."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # the library fails on versions that are no numbers
+        return choose_encoder("")
 
 
 def _plain(status: HTTPStatus, text: str = "") -> _Answer:

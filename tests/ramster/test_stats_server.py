@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import logging
 import socket
 import urllib.error
 import urllib.request
@@ -147,6 +149,62 @@ def test_metrics_are_prometheus_text_or_open_metrics_as_asked_for(served: Served
     )
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=abc",
+        "text/plain;version=x;q=y",
+        ";;=",
+        "\xff;version=",
+    ],
+)
+def test_a_format_that_makes_no_sense_is_the_plain_one(served: Served, accept: str) -> None:
+    status, content_type, body = served.get("/metrics", Accept=accept)
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    assert "ramster_pages{" in body
+
+
+def test_a_bug_in_answering_is_one_event_and_the_server_goes_on(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Future[Figures]:
+        raise ZeroDivisionError("a defect")
+
+    served.request = broken
+    with caplog.at_level(logging.DEBUG):
+        assert served.get("/stats")[::2] == (500, "Internal Server Error\n")
+        assert served.exchange(b"HEAD /stats HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 500 ")
+        served.request = lambda: answered(state=object())  # no JSON
+        assert served.get("/stats")[0] == 500
+        served.request = answered
+        assert served.get("/stats")[0] == 200
+        gc.collect()  # a task whose error nobody took says so when it goes
+    assert [record.event for record in caplog.records] == [  # type: ignore[attr-defined]
+        "http_request_failed"
+    ] * 3
+    assert "the answer to a request for /stats failed here" in caplog.messages
+
+
+def test_what_people_read_is_laid_out_and_what_programs_read_is_short() -> None:
+    value = {"samples": [[1, 2], [3, 4]]}
+
+    def view() -> Future[object]:
+        future: Future[object] = Future()
+        future.set_result(value)
+        return future
+
+    server = StatsServer(answered, lambda: "serving", {"/history": view})
+    address = server.start(Address("127.0.0.1", 0))
+    try:
+        with urllib.request.urlopen(f"http://{address}/history", timeout=10) as answer:
+            assert answer.read() == b'{"samples":[[1,2],[3,4]]}\n'
+        with urllib.request.urlopen(f"http://{address}/stats", timeout=10) as answer:
+            assert b'{\n  "name": "n",\n' in answer.read()
+    finally:
+        server.close()
 
 
 def test_head_gets_the_head_only(served: Served) -> None:
