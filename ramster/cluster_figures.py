@@ -63,9 +63,12 @@ class ClusterFigures:
             own = self._own()
             peers = _once_each(own)
             entries = await asyncio.gather(*map(self._entry, peers))
+            lives = {peer["incarnation"] for peer in peers}
             nodes: list[dict[str, Any]] = [own]
-            for entry in entries:
-                if not any(_same_node(entry, known) for known in nodes):
+            for peer, entry in zip(peers, entries, strict=True):
+                # Who is not known yet cannot take the place of who is.
+                taken = peer["incarnation"] is None and _life(entry) in lives - {None}
+                if not taken and not any(_same_node(entry, known) for known in nodes):
                     nodes.append(entry)
             return {"asked": own["name"], "nodes": nodes}
         finally:
@@ -76,13 +79,18 @@ class ClusterFigures:
             return _silent(peer, peer["reason"])
         try:
             async with asyncio.timeout(DEADLINE_S):
-                return parse_figures(await self._ask(peer["address"], DEADLINE_S))
+                told = parse_figures(await self._ask(peer["address"], DEADLINE_S))
         except PeerMethodMissingError:
             return _silent(peer, "it does not tell its figures: an older version")
         except PeerError as error:
             return _silent(peer, str(error))
         except TimeoutError:
             return _silent(peer, f"it did not tell its figures within {DEADLINE_S:g} s")
+        # What it said at its hello; until then nothing is known of it.
+        known = (peer["node"], peer["incarnation"])
+        if peer["incarnation"] is not None and (told["name"], _life(told)) != known:
+            return _silent(peer, "it tells of another life or node")
+        return told
 
 
 def _silent(peer: dict[str, Any], reason: str) -> dict[str, Any]:
@@ -109,5 +117,10 @@ def _once_each(own: Figures) -> list[dict[str, Any]]:
 
 def _same_node(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two nodes that gave their figures are one life of one."""
-    lives = [(node.get("cluster") or {}).get("incarnation") for node in (one, other)]
-    return lives[0] is not None and lives[0] == lives[1]
+    life = _life(one)
+    return life is not None and life == _life(other)
+
+
+def _life(node: dict[str, Any]) -> str | None:
+    found: str | None = (node.get("cluster") or {}).get("incarnation")
+    return found

@@ -135,6 +135,41 @@ def test_a_node_under_several_addresses_is_there_once_and_this_node_too() -> Non
     run(work())
 
 
+@pytest.mark.parametrize(
+    ("name", "life"), [("c", 3), ("b", 3), ("c", 2), ("a", 1)], ids=["whole", "life", "name", "us"]
+)
+def test_a_peer_that_tells_of_another_node_is_silent_and_hides_nobody(name: str, life: int) -> None:
+    own = figures_of(
+        "a", 1, [row("b:1", "alive", life=2, node="b"), row("c:1", "alive", life=3, node="c")]
+    )
+    honest = figures_of("c", 3)
+    peers = Peers({"b:1": encode_figures(figures_of(name, life)), "c:1": encode_figures(honest)})
+
+    async def work() -> None:
+        (_, liar, other) = (await view_of(own, peers).collect())["nodes"]
+        assert liar == {
+            "name": "b",
+            "address": "b:1",
+            "state": "alive",
+            "reason": "it tells of another life or node",
+        }
+        assert other == honest
+
+    run(work())
+
+
+def test_an_address_of_which_nothing_is_known_cannot_take_a_nodes_place() -> None:
+    own = figures_of("a", 1, [row("x:1", "suspect"), row("b:1", "alive", life=2, node="b")])
+    lie, truth = figures_of("b", 2), figures_of("b", 2)
+    lie["version"] = "a lie"
+    peers = Peers({"x:1": encode_figures(lie), "b:1": encode_figures(truth)})
+
+    async def work() -> None:
+        assert (await view_of(own, peers).collect())["nodes"] == [own, truth]
+
+    run(work())
+
+
 def test_many_askers_are_one_round_and_an_answer_is_good_for_a_while() -> None:
     peers = Peers({"b:1": encode_figures(figures_of("b", 2))})
     own = figures_of("a", 1, [row("b:1", "alive", life=2, node="b")])
