@@ -55,7 +55,7 @@ def fetch_json(url: str, path: str, timeout_s: float = 5.0) -> Any:
     except urllib.error.URLError as error:
         reason = getattr(error.reason, "strerror", None) or error.reason
         raise StatsError(f"no node answers at {target}: {reason}") from error
-    except (OSError, ValueError, HTTPException) as error:
+    except (OSError, ValueError, RecursionError, HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         # What answers may be no HTTP server, and its bytes no text for a terminal.
         reason = "".join(char if char.isprintable() else "?" for char in reason)[:200]

@@ -22,6 +22,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
+from ramster.event_log import show_error
 from ramster.stats_client import StatsError
 from ramster.top.frame import View, ordered, picture
 from ramster.top.history import History
@@ -145,6 +146,8 @@ class TopApp(App[None]):
             answer = self._fetch()
         except StatsError as error:
             self.post_message(Answered(None, str(error)))
+        except Exception as error:  # noqa: BLE001  shown; without a word nobody would ask again
+            self.post_message(Answered(None, f"the answer cannot be used: {show_error(error)}"))
         else:
             self.post_message(Answered(answer))
 

@@ -60,14 +60,14 @@ def ordered(history: History, sort: str) -> list[Track]:
     """The nodes, in an order; those that do not answer come last."""
     tracks = list(history.tracks.values())
     if sort == "name":
-        return sorted(tracks, key=lambda track: track.name)
-    if sort == "pool":
-        return sorted(tracks, key=lambda track: -(_pool_share(track) or 0) * track.answers)
-    if sort == "pages":
-        return sorted(tracks, key=lambda track: -(number(track.figures, "pages", "own") or 0))
-    if sort == "spill":
-        return sorted(tracks, key=lambda track: -track.rates.get("spill_pages", 0.0))
-    return tracks
+        tracks.sort(key=lambda track: track.name)
+    elif sort == "pool":
+        tracks.sort(key=lambda track: -(_pool_share(track) or 0))
+    elif sort == "pages":
+        tracks.sort(key=lambda track: -(number(track.figures, "pages", "own") or 0))
+    elif sort == "spill":
+        tracks.sort(key=lambda track: -track.rates.get("spill_pages", 0.0))
+    return sorted(tracks, key=lambda track: not track.answers)
 
 
 def picture(history: History, view: View, width: int, now: float) -> list[Line]:
@@ -143,7 +143,7 @@ def _pool_share(track: Track) -> float | None:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{min(999, round(100 * share))}%"
+    return "-" if share is None else f"{round(min(999.0, 100 * share))}%"  # it may be infinity
 
 
 def _nodes(tracks: Sequence[Track], chosen: Track | None, name: Column, width: int) -> list[Line]:

@@ -34,12 +34,12 @@ COUNTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "hits": (("cache", "get_hits"),),
     "away": (("cache", "gets_away"),),
     "misses": (("cache", "get_misses"),),
-    "spill_pages": (("cluster", "spill_pages"),),
-    "spill_bytes": (("cluster", "spill_bytes"),),
-    "fetch_pages": (("cluster", "pages_fetched"),),
-    "fetch_bytes": (("cluster", "fetch_bytes"),),
+    "spill_pages": (("cluster", "spill_pages"), ("writeback", "pages_written")),
+    "spill_bytes": (("cluster", "spill_bytes"), ("writeback", "bytes_written")),
+    "fetch_pages": (("cluster", "pages_fetched"), ("writeback", "pages_read")),
+    "fetch_bytes": (("cluster", "fetch_bytes"), ("writeback", "bytes_read")),
 }
-"""Rates that are shown, and where their counters stand."""
+"""Rates that are shown, and where the counters stand whose sum they are of."""
 
 
 def rise(before: float, after: float) -> float:
@@ -124,11 +124,9 @@ class Track:
 def _read(figures: Mapping[str, Any]) -> dict[str, float]:
     counts = {}
     for name, paths in COUNTERS.items():
-        for path in paths:
-            count = number(figures, *path)
-            if count is not None:
-                counts[name] = count
-                break
+        found = [count for path in paths if (count := number(figures, *path)) is not None]
+        if found:
+            counts[name] = sum(found)
     return counts
 
 

@@ -55,6 +55,7 @@ def test_what_is_no_address_is_refused(nonsense: str) -> None:
         b"HTTP/1.0 200 OK\r\n\r\n{}",
         b"HTTP/1.0 200 OK\r\n\r\n[1]",
         b"HTTP/1.0 200 OK\r\n\r\n\xff",
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 100_000,
         b"SSH-2.0-x\r\n",
         b"\x1b[2J\x9b\0" * 100 + b"\r\n",
         b"",

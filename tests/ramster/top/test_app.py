@@ -45,10 +45,13 @@ class Nodes:
 
     def __init__(self, *nodes: dict[str, Any]) -> None:
         self.answer: dict[str, Any] | None = answer_of(*nodes)
+        self.defect: Exception | None = None
         self.asked = 0
 
     def __call__(self) -> dict[str, Any]:
         self.asked += 1
+        if self.defect is not None:
+            raise self.defect
         if self.answer is None:
             raise StatsError("no node answers at http://a")
         return self.answer
@@ -157,6 +160,18 @@ def test_without_answers_the_last_picture_is_grey_until_there_is_one() -> None:
         nodes.answer = answer_of(figures_of("a"), silent("b"))
         await until(pilot, lambda: "NO ANSWER" not in text_of(app))
         assert "1 of 2 nodes answer" in text_of(app)
+
+    run(nodes, work)
+
+
+def test_an_answer_that_ends_in_a_defect_is_named_and_it_is_asked_again() -> None:
+    nodes = Nodes(figures_of("a"))
+
+    async def work(app: TopApp, pilot: Pilot[None]) -> None:
+        nodes.defect = RecursionError("too deep")
+        await until(pilot, lambda: "cannot be used: RecursionError: too deep" in text_of(app))
+        nodes.defect = None
+        await until(pilot, lambda: "NO ANSWER" not in text_of(app))
 
     run(nodes, work)
 

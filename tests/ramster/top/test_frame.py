@@ -112,6 +112,21 @@ def test_nodes_can_be_ordered(sort: str, names: str) -> None:
     assert "".join(track.name for track in ordered(seen(answer_of(*nodes)), sort)) == names
 
 
+@pytest.mark.parametrize("sort", SORTS)
+def test_nodes_that_do_not_answer_come_last_in_every_order(sort: str) -> None:
+    nodes = [figures_of(name, pages={"own": own}) for name, own in (("a", 9), ("b", 1))]
+    gone = figures_of("0", pages={"own": 99}, pool={"used_bytes": 2**20})
+    history = seen(answer_of(gone, *nodes), answer_of(silent("0"), *nodes))
+    assert [track.name for track in ordered(history, sort)] == ["a", "b", "0"]
+
+
+def test_a_pool_without_any_sensible_limit_is_shown() -> None:
+    odd = figures_of("b", pool={"used_bytes": 1e24, "limit_bytes": 5e-324})
+    history = seen(answer_of(figures_of("a"), odd, silent("c")))
+    assert " 999% " in shown(history)
+    assert [track.name for track in ordered(history, "pool")] == ["b", "a", "c"]
+
+
 def test_the_orders_take_turns() -> None:
     view, orders = View(), []
     for _ in SORTS:

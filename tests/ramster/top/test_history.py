@@ -51,6 +51,23 @@ def test_without_an_uptime_the_time_of_the_answers_is_taken() -> None:
     assert history.tracks["a"].rates["spill_pages"] == 100
 
 
+def test_what_goes_to_the_file_and_comes_from_it_counts_as_what_peers_have() -> None:
+    history = History()
+    for at in (0, 1):
+        file = {"pages_written": 7, "bytes_written": 70, "pages_read": 5, "bytes_read": 50}
+        cluster = {"spill_pages": 100, "spill_bytes": 1000, "pages_fetched": 20, "fetch_bytes": 200}
+        node = figures_of(
+            "a",
+            cluster={key: at * count for key, count in cluster.items()},
+            uptime_s=75.0 + at,
+        )
+        node["writeback"] = {key: at * count for key, count in file.items()}
+        history.take(answer_of(node), float(at))
+    rates = history.tracks["a"].rates
+    found = [rates[f"{flow}_{unit}"] for flow in ("spill", "fetch") for unit in ("pages", "bytes")]
+    assert found == [107, 1070, 25, 250]
+
+
 def test_the_first_answer_has_no_rates() -> None:
     history = played({"spill_pages": 100})
     assert history.tracks["a"].rates == {}
