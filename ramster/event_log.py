@@ -31,7 +31,7 @@ _BYTES_LITERAL: Final = re.compile(
     re.S | re.X,
 )
 """Bytes as Python shows them, whole or cut short, also within a text that is quoted and escaped in
-turn: they may be a page's. After a quote of its own kind stands a name: 'b' does not begin bytes."""
+turn: they may be a page's. After a quote of its own kind stands a name: 'b' begins no bytes."""
 
 _BARE: Final = re.compile(r"[^\s\"=\[\]]+")
 """Text that needs no quotes as the value of key=value."""

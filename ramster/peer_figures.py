@@ -163,7 +163,8 @@ def _check_histograms(where: str, section: Any) -> None:
         _check_histograms(f"{where}.{name}", inner)
     if "counts" not in section and "bounds" not in section:
         return
-    bounds, counts = section.get("bounds"), section.get("counts")
+    bounds: Any = section.get("bounds")
+    counts: Any = section.get("counts")
     if not (_is_column(bounds, _NUMBER) and bounds and _is_column(counts, _COUNT)):
         raise BadMessageError(f"{where}: accepted is a histogram of bounds and counts")
     if len(counts) != len(bounds) + 1:

@@ -66,7 +66,7 @@ def test_owners_beyond_the_bound_are_refused_until_a_lease_ends() -> None:
     lending = Lending()
     leases = [lending.leases.lease_for(f"a{number}", 1) for number in range(LEASES_MAX)]
     pools = lending.cache.stats().pools
-    with pytest.raises(PeerRefusedError, match="too many owners .* accepted are 1024 at once"):
+    with pytest.raises(PeerRefusedError, match=r"too many owners .* accepted are 1024 at once"):
         lending.leases.lease_for("late", 1)
     assert lending.cache.stats().pools == pools
     assert lending.leases.lease_for("a7", 1) is leases[7]
