@@ -81,7 +81,7 @@ export class NodeCard {
     this.root.dataset.node = node.name ?? node.address;
     this.reason.hidden = told;
     if (!told) {
-      say(this.about, node.name ? `at ${node.address}` : "not known yet");
+      say(this.about, !node.name ? "not known yet" : node.address ? `at ${node.address}` : "");
       say(this.reason, plainReason(node.reason) || "no word from it yet");
       this.reason.title = node.reason;
       return;
@@ -126,7 +126,9 @@ export class NodeCard {
     for (const name of ["put", "get"]) {
       const durations = rates.durations?.[name];
       this.facts[name].row.hidden = durations === undefined;
-      if (durations) say(this.facts[name].value, `${moment(durations.p50)} / ${moment(durations.p99)}`);
+      if (!durations) continue;
+      const quiet = durations.p50 === null; // in the last minute
+      say(this.facts[name].value, quiet ? "\u2013" : `${moment(durations.p50)} / ${moment(durations.p99)}`);
     }
   }
 }

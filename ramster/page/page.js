@@ -2,19 +2,17 @@
 
 import { bar, Chart, legend } from "./draw.js";
 import { isTold, MOODS, NodeCard, pill } from "./nodes.js";
-import { Rates } from "./rates.js";
+import { lately, Rates, totalsOf } from "./rates.js";
 import { byteRate, count, element, moment, plainReason, plural, rate, say, share, size, span } from "./words.js";
 
 const PAUSE_MS = 2000;
 const PATIENCE_MS = 5000;
-const WINDOW_MIN_S = 60;
 
 const rates = new Rates();
 const cards = new Map();
 const tiles = new Map();
 let asked = null;
 let answeredAt = null;
-let silentSince = null;
 let timer = null;
 let looking = false;
 
@@ -34,25 +32,44 @@ const charts = [
 ];
 document.getElementById("charts").append(...charts.map((chart) => chart.root));
 
+// No answer came: the browser's own words for that say nothing more.
+class Silence extends Error {}
+
 async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-  if (!answer.ok) throw new Error((await answer.text()).trim() || `${answer.status}`);
-  return answer.json();
+  let answer, text;
+  try {
+    answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    text = await answer.text();
+  } catch {
+    throw new Silence();
+  }
+  if (!answer.ok) throw new Error(text.trim() || `${answer.status}`);
+  return JSON.parse(text);
 }
 
 async function look() {
   if (looking) return;
   looking = true;
   try {
-    const [cluster, history] = await Promise.all([ask("/cluster"), ask("/history")]);
-    answeredAt = Date.now();
-    silentSince = null;
-    show(cluster, history);
-  } catch (error) {
-    silentSince ??= Date.now();
-    complain(error);
+    await lookOnce();
   } finally {
     looking = false;
+  }
+}
+
+async function lookOnce() {
+  let answers;
+  try {
+    answers = await Promise.all([ask("/cluster"), ask("/history")]);
+  } catch (error) {
+    complain(error);
+    return;
+  }
+  try {
+    show(...answers);
+    answeredAt = Date.now();
+  } catch (error) {
+    confess(error);
   }
 }
 
@@ -71,18 +88,28 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-// -- when the node does not answer ---------------------------------------------------------------------
+// -- when the node does not answer, or the page fails -----------------------------------------------------
 
 function complain(error) {
   const who = asked === null ? "The node" : `Node ${asked}`;
-  const reason = error instanceof TypeError || error.name === "TimeoutError" ? "" : ` (${error.message})`;
+  const reason = error instanceof Silence ? "" : ` (${error.message})`;
   const since = answeredAt === null ? "does not answer" : `has not answered since ${clock(answeredAt)}`;
   const old = answeredAt === null ? "" : " What is below is from then.";
+  sound(`${who} ${since}${reason}.${old}`, "not answering");
+}
+
+// An answer came that this page fails to show.
+function confess(error) {
+  const who = asked === null ? "The node" : `Node ${asked}`;
+  sound(`${who} answers, and this page fails to show it (${error.message}). What is below may be old.`, "not shown");
+}
+
+function sound(words, state) {
   const alarm = document.getElementById("alarm");
   alarm.hidden = false;
-  say(alarm, `${who} ${since}${reason}.${old}`);
+  say(alarm, words);
   document.body.dataset.stale = "yes";
-  live("not answering", "bad");
+  live(state, "bad");
 }
 
 function clock(time) {
@@ -100,27 +127,39 @@ function live(words, mood) {
 function show(cluster, history) {
   const own = cluster.nodes[0];
   asked = cluster.asked;
-  document.getElementById("alarm").hidden = true;
-  delete document.body.dataset.stale;
   document.title = `${own.name} \u00b7 RAMster`;
   say("asked", `Node ${own.name}`);
   say("about", `RAMster ${own.version}, ${own.mode}, up ${span(own.uptime_s)}`);
-  const told = cluster.nodes.filter(isTold);
-  const flows = new Map(told.map((node) => [node, rates.note(node)]));
+  const flows = new Map();
+  const nodes = cluster.nodes.map((node) => isTold(node) ? noted(node, flows) : node);
+  const told = nodes.filter(isTold);
   rates.keep(told);
-  const silent = cluster.nodes.length - told.length;
-  const bad = cluster.nodes.filter((node) => MOODS[node.state] === "bad").length;
+  const silent = nodes.length - told.length;
+  const bad = nodes.filter((node) => MOODS[node.state] === "bad").length;
   live(bad > 0 ? `${plural(bad, "node", "nodes")} in trouble` : silent > 0 ? `${plural(silent, "node", "nodes")} silent`
     : own.state === "serving" ? "live" : own.state, bad > 0 ? "bad" : silent > 0 || own.state !== "serving" ? "wait" : "good");
-  showTiles(told, cluster.nodes, flows);
-  showNodes(cluster.nodes, flows);
+  showTiles(told.map((node) => flows.get(node)));
+  showNodes(nodes, flows);
   showHistory(own, history);
   showAccount(own);
   showPeers(own);
+  document.getElementById("alarm").hidden = true;
+  delete document.body.dataset.stale;
 }
 
-function sum(nodes, read) {
-  return nodes.reduce((total, node) => total + read(node), 0);
+// The node, and in `flows` what it comes to; one whose figures make no sense is shown as silent and spoils no other.
+function noted(node, flows) {
+  try {
+    flows.set(node, { ...rates.note(node), totals: totalsOf(node) });
+    return node;
+  } catch {
+    return senseless(node);
+  }
+}
+
+function senseless({ name, state }) {
+  const plain = (value) => typeof value === "string" ? value : "?";
+  return { name: plain(name), state: plain(state), reason: "its figures make no sense" };
 }
 
 function tile(key, label, value, words, meter = null) {
@@ -138,20 +177,18 @@ function tile(key, label, value, words, meter = null) {
   if (meter !== null) bar(made.meter, [{ label, value: meter[0], kind: "here", words: value }], meter[1], `${label}: ${value} ${words}`);
 }
 
-function showTiles(told, all, flows) {
-  const logical = sum(told, (node) => node.bytes.logical);
-  const compressed = sum(told, (node) => node.accounting?.compressed?.total ?? node.bytes.compressed_here);
+function showTiles(flows) {
+  const sum = (name) => flows.reduce((total, flow) => total + flow.totals[name], 0);
+  const logical = sum("logical"), compressed = sum("compressed");
   const ratio = compressed > 0 ? `${size(compressed)} compressed, ${(logical / compressed).toFixed(1)} : 1` : "nothing held yet";
   tile("held", "Pages held", size(logical), ratio);
-  const used = sum(told, (node) => node.pool.used_bytes), limit = sum(told, (node) => node.pool.limit_bytes);
+  const used = sum("used"), limit = sum("limit");
   tile("pool", "Pool", share(used, limit), `${size(used)} of ${size(limit)}`, [used, limit]);
-  const gets = sum(told, (node) => node.cache.gets);
-  const found = sum(told, (node) => node.cache.get_hits + node.cache.gets_away);
-  const away = sum(told, (node) => node.cache.gets_away);
-  tile("hits", "Found", share(found, gets), gets > 0 ? `${count(gets)} gets, ${share(away, gets)} from away` : "no gets yet");
-  const total = (name) => told.some((node) => flows.get(node)[name] !== null) ? sum(told, (node) => flows.get(node)[name] ?? 0) : null;
-  const lent = sum(told, (node) => node.pages.foreign);
-  tile("flow", "On the move", byteRate(total("spilledBytes")), `spilling; ${count(lent)} pages held for others`);
+  const gets = sum("gets");
+  tile("hits", "Found", share(sum("found"), gets), gets > 0 ? `${count(gets)} gets, ${share(sum("away"), gets)} from away` : "no gets yet");
+  const spilling = flows.map((flow) => flow.spilledBytes).filter((bytes) => bytes !== null);
+  const spilled = spilling.length > 0 ? spilling.reduce((total, bytes) => total + bytes, 0) : null;
+  tile("flow", "On the move", byteRate(spilled), `spilling; ${count(sum("foreign"))} pages held for others`);
 }
 
 function showNodes(nodes, flows) {
@@ -164,7 +201,11 @@ function showNodes(nodes, flows) {
     present.add(key);
     if (!cards.has(key)) cards.set(key, new NodeCard());
     const card = cards.get(key);
-    card.show(node, flows.get(node), at === 0);
+    try {
+      card.show(node, flows.get(node), at === 0);
+    } catch {
+      card.show(senseless(node), undefined, at === 0);
+    }
     if (place.children[at] !== card.root) place.insertBefore(card.root, place.children[at] ?? null);
   });
   for (const [key, card] of cards) {
@@ -174,10 +215,8 @@ function showNodes(nodes, flows) {
 }
 
 function showHistory(own, history) {
-  const rows = history.samples.map((sample) => Object.fromEntries(history.columns.map((name, at) => [name, sample[at]])));
+  const { rows, from, until } = lately(history);
   if (rows.length === 0) return;
-  const until = rows[rows.length - 1].uptime_s;
-  const from = Math.max(until - history.kept_s, Math.min(rows[0].uptime_s, until - WINDOW_MIN_S));
   for (const chart of charts) chart.show(rows, from, until);
   const late = Math.max(...rows.map((row) => row.late_s));
   say("minutes-of", `of ${own.name}; longest standstill ${moment(late)}`);
@@ -228,7 +267,7 @@ function showPeers(own) {
       room: size(peer.room_bytes), pages: count(peer.pages_away), trip: moment(peer.rtt_s), heard: `${span(peer.heard_s)} ago`,
     })),
     ...own.owners.map((owner) => ({
-      name: owner.owner, address: "lends from us", state: "", reason: "", room: "", pages: `${count(owner.pages)} here`, trip: "",
+      name: owner.owner, address: "borrows from us", state: "", reason: "", room: "", pages: `${count(owner.pages)} here`, trip: "",
       heard: `${span(owner.heard_s)} ago`,
     })),
   ];

@@ -18,12 +18,12 @@ export function count(value) {
 }
 
 export function rate(value) {
-  if (value === null) return "\u2013";
+  if (!Number.isFinite(value)) return "\u2013";
   return value > 0 && value < 10 ? `${value.toFixed(1)}/s` : `${count(value)}/s`;
 }
 
 export function byteRate(value) {
-  return value === null ? "\u2013" : `${size(value)}/s`;
+  return Number.isFinite(value) ? `${size(value)}/s` : "\u2013";
 }
 
 export function share(part, whole) {
@@ -42,7 +42,7 @@ export function span(seconds) {
 }
 
 export function moment(seconds) {
-  if (seconds === null) return "\u2013";
+  if (!Number.isFinite(seconds)) return "\u2013";
   if (seconds < 0.001) return `${(seconds * 1e6).toFixed(0)} \u00b5s`;
   if (seconds < 1) return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
   return `${seconds.toFixed(1)} s`;

@@ -20,7 +20,7 @@ from ramster.rpc import PeerServer
 from ramster.status_page import PAGE_PATHS
 from tests.ramster.test_figures import CLUSTER, collected
 from tests.support.browser import Browser, browser
-from tests.support.grpc_peers import lender
+from tests.support.grpc_peers import LENDER_INCARNATION, lender
 from tests.support.serving import ServeProcess
 from tests.support.three_nodes import LENDER, POOL, write_pages
 
@@ -196,11 +196,17 @@ def node_uptime(window: Browser) -> str:
 
 
 @contextmanager
-def rogue_peer() -> Iterator[str]:
-    """The address of a peer whose every text is wild, in a thread of this process."""
+def rogue_peer(**changes: Any) -> Iterator[str]:
+    """The address of a peer whose every text is wild, in a thread of this process.
+
+    ``changes``: fields of its figures, by section, that are something else yet.
+    """
     wild: Any = copy.deepcopy(collected(Mode.RAMSTER, CLUSTER))
     wild |= {"name": WILD, "state": WILD, "version": WILD, "backend": "constructor"}
     wild["accounting"]["line"] = wild["peers"][0]["reason"] = WILD
+    wild["cluster"]["incarnation"] = f"{LENDER_INCARNATION:016x}"
+    for key, value in changes.items():
+        wild[key] = {**wild[key], **value} if isinstance(value, dict) else value
     handler = lender("rogue", figures=lambda: encode_figures(wild))
     honest = handler.on_hello
     handler.on_hello = lambda hello: replace(honest(hello), node=WILD)  # type: ignore[method-assign]
@@ -230,6 +236,99 @@ def test_what_a_peer_says_is_shown_as_text_and_never_as_a_part_of_the_page(
         assert text_of(window, "#live") == "live"
         assert too_wide(window, 390, dark=False) == []
         assert window.complaints() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latency": {"put": {"bounds": [], "counts": [5]}}},
+        {"writeback": {"bytes_written": {"toString": 1}}},
+    ],
+    ids=["latency", "writeback"],
+)
+def test_a_peer_whose_figures_make_no_sense_spoils_only_its_own_card(
+    window: Browser, changes: dict[str, Any]
+) -> None:
+    with (
+        rogue_peer(**changes) as address,
+        ServeProcess(*POOL, "--name", "a", "--peer", address) as node,
+    ):
+        window.driver.get(f"{node.wait_ready()['http']}/")
+        until(window, lambda: "accepted is" in cards(window).get(WILD, ("", ""))[1])
+        since = node_uptime(window)
+        until(window, lambda: node_uptime(window) != since)
+        assert states(window)["a"] == "good"
+        assert text_of(window, "#live") == "1 node silent"
+        assert window.complaints() == []
+
+
+ALTER = """
+const alter = (said) => { FAULT };
+window.fetched ??= window.fetch;
+window.fetch = async (path, ...rest) => {
+  const answer = await window.fetched(path, ...rest);
+  if (path !== '/cluster') return answer;
+  const said = await answer.json();
+  alter(said);
+  return new Response(JSON.stringify(said));
+};
+"""
+
+
+def alter(window: Browser, fault: str) -> None:
+    """Change what the page is told from now on, as a fault of the node would."""
+    window.run(ALTER.replace("FAULT", fault))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "writeback = { bytes_written: { toString: 1 } }",
+        "latency = { put: { bounds: [{ toString: 1 }, 1], counts: [0, 9, 0] } }",
+        "bytes = null",
+        "pool.used_bytes = 'x'",
+        "cache = { gets: {} }",
+        "mode = {}; said.nodes[1].version = { toString: 1 }",
+    ],
+)
+def test_figures_that_make_no_sense_spoil_no_other_card(window: Browser, fault: str) -> None:
+    """The second wall: the node that was asked should have refused them."""
+    with ServeProcess("--name", "a") as node:
+        window.driver.get(f"{node.wait_ready()['http']}/")
+        until(window, lambda: set(cards(window)) == {"a"})
+        alter(
+            window,
+            "said.nodes.push({ ...structuredClone(said.nodes[0]), name: 'b', started: 7 });"
+            f"said.nodes[1].{fault};",
+        )
+        until(window, lambda: "its figures make no sense" in cards(window).get("b", ("", ""))[1])
+        since = node_uptime(window)
+        until(window, lambda: node_uptime(window) != since)
+        assert window.run("return document.getElementById('alarm').hidden")
+        alter(window, "")
+        until(window, lambda: set(cards(window)) == {"a"})
+        assert window.complaints() == []
+
+
+def test_an_answer_that_the_page_fails_to_show_is_said_with_its_reason(window: Browser) -> None:
+    with ServeProcess("--name", "alone") as node:
+        window.driver.get(f"{node.wait_ready()['http']}/")
+        until(window, lambda: text_of(window, "#live") == "live")
+        alter(window, "said.nodes[0].peers = null")
+        until(window, lambda: text_of(window, "#live") == "not shown")
+        assert "Node alone answers" in text_of(window, "#alarm")
+        assert "null" in text_of(window, "#alarm")  # the browser's reason
+        alter(window, "")
+        until(window, lambda: text_of(window, "#live") == "live")
+        assert window.run("return document.getElementById('alarm').hidden")
+
+
+def test_the_nodes_whose_pages_are_here_are_said_to_borrow(window: Browser) -> None:
+    with ServeProcess("--name", "a") as node:
+        window.driver.get(f"{node.wait_ready()['http']}/")
+        until(window, lambda: set(cards(window)) == {"a"})
+        alter(window, "said.nodes[0].owners = [{ owner: 'c', pages: 7, heard_s: 1 }]")
+        until(window, lambda: "borrows from us" in text_of(window, "#peers"))
 
 
 def test_the_policy_is_kept_by_the_browser(window: Browser) -> None:
@@ -271,6 +370,10 @@ def test_words_of_the_page(window: Browser) -> None:
             ("moment", 0.00042): "420 \N{MICRO SIGN}s",
             ("moment", 0.0042): "4.2 ms",
             ("moment", 42): "42.0 s",
+            ("moment", None): "\N{EN DASH}",
+            ("moment", "x"): "\N{EN DASH}",
+            ("rate", "x"): "\N{EN DASH}",
+            ("byteRate", None): "\N{EN DASH}",
             ("span", 3700): "1 h 1 min",
         }
         for (name, number), wanted in said.items():
@@ -292,12 +395,28 @@ def test_durations_are_of_the_last_minute_and_right_to_the_bucket(window: Browse
               const rates = new Rates();
               const first = rates.note(look(10, [100, 0, 0, 0], 50));
               const second = rates.note(look(12, [100, 0, 10, 0], 90));
-              done([first, second]);
+              const quiet = rates.note(look(100, [100, 0, 10, 0], 90));
+              for (let at = 1; at < 1000; at += 1) rates.note(look(100 + at / 1e6, [9, 0, 0, 0], 9));
+              done([first, second, quiet, [...rates.looks.values()].map((looks) => looks.length)]);
             }, (error) => done('' + error));
             """
         )
-        first, second = found
+        first, second, quiet, looks = found
         assert first["gets"] is None
-        assert first["durations"]["put"] == {"p50": 0.5, "p99": 0.99}
+        assert first["durations"]["put"] == {"p50": None, "p99": None}  # nothing was seen yet
         assert second["gets"] == 20
         assert second["durations"]["put"] == {"p50": 3, "p99": 3.98}
+        assert quiet["durations"]["put"] == {"p50": None, "p99": None}
+        assert looks == [64]  # of a node whose clock hardly goes
+
+
+def test_charts_have_the_last_minutes_only_however_rare_samples_were(window: Browser) -> None:
+    with ServeProcess("--name", "alone") as node:
+        window.driver.get(f"{node.wait_ready()['http']}/")
+        history = {"columns": ["uptime_s", "late_s"], "kept_s": 600, "samples": [[5, 0]]}
+        found = call(window, "rates", "lately", history)
+        assert found == {"rows": [{"uptime_s": 5, "late_s": 0}], "from": -55, "until": 5}
+        history["samples"] = [[2000, 70], [4390, 60], [4400, 1], [5000, 2]]
+        found = call(window, "rates", "lately", history)
+        assert (found["from"], found["until"]) == (4400, 5000)
+        assert [row["late_s"] for row in found["rows"]] == [1, 2]

@@ -59,6 +59,9 @@ async def until_answered(call: Callable[[], Awaitable[T]], error: type[Exception
                 await asyncio.sleep(0.001)
 
 
+LENDER_INCARNATION = 77
+
+
 def lender(
     name: str = "lender",
     *,
@@ -74,7 +77,7 @@ def lender(
         LoopClock(),
         Random(name),
         ClusterCounters(),
-        incarnation=77,
+        incarnation=LENDER_INCARNATION,
         wanted=lambda: wanted,
         figures=figures,
     )
