@@ -8,17 +8,14 @@ made pages (``mapped_pages.py``, which says why another process).
 
 from __future__ import annotations
 
-import mmap
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ramster.bench.mapped_pages import map_written, write_whole
 from ramster.bench.pages import corpus
 
 __all__ = ["main", "map_corpus"]
-
-_READING_LIMIT_S = 120.0
 
 
 def map_corpus(folder: Path, count: int, *, seed: int = 0) -> memoryview:
@@ -29,27 +26,13 @@ def map_corpus(folder: Path, count: int, *, seed: int = 0) -> memoryview:
     last words are on standard error.
     """
     path = folder / f"corpus-{count}-{seed}"
-    if not path.exists():
-        words = [str(word) for word in (path, count, seed)]
-        command = [sys.executable, "-P", "-m", "ramster.bench.mapped_corpus", *words]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=_READING_LIMIT_S)
-    with path.open("rb") as file:
-        return memoryview(
-            mmap.mmap(
-                file.fileno(),
-                0,
-                flags=mmap.MAP_SHARED | mmap.MAP_POPULATE,
-                prot=mmap.PROT_READ,
-            )
-        )
+    return map_written(path, "ramster.bench.mapped_corpus", count, seed)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Read pages of real files and write them to the file."""
     path, count, seed = arguments
-    partial = Path(f"{path}.partial")
-    partial.write_bytes(corpus(int(count), seed=int(seed)))
-    partial.rename(path)
+    write_whole(path, corpus(int(count), seed=int(seed)))
     return 0
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ramster.bench.pages import made
 
-__all__ = ["main", "map_made", "waited_s"]
+__all__ = ["main", "map_made", "map_written", "waited_s", "write_whole"]
 
 _MAKING_LIMIT_S = 120.0
 _waited: list[float] = []
@@ -41,9 +41,16 @@ def map_made(
     last words are on standard error.
     """
     path = folder / f"pages-{count}-{ratio}-{seed}-{same_filled}"
+    return map_written(path, "ramster.bench.mapped_pages", count, ratio, seed, same_filled)
+
+
+def map_written(path: Path, module: str, *words: object) -> memoryview:
+    """The file that ``python -m MODULE PATH WORDS...`` writes, unless it is there; mapped whole.
+
+    Raises CalledProcessError.
+    """
     if not path.exists():
-        words = [str(word) for word in (path, count, ratio, seed, same_filled)]
-        command = [sys.executable, "-P", "-m", "ramster.bench.mapped_pages", *words]
+        command = [sys.executable, "-P", "-m", module, str(path), *map(str, words)]
         start = time.perf_counter()
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=_MAKING_LIMIT_S)
         _waited.append(time.perf_counter() - start)
@@ -58,13 +65,18 @@ def map_made(
         )
 
 
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    partial = Path(f"{path}.partial")
+    partial.write_bytes(data)
+    partial.rename(path)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Make pages and write them to the file."""
     path, count, ratio, seed, same_filled = arguments
     data = made(int(count), float(ratio), seed=int(seed), same_filled=float(same_filled))
-    partial = Path(f"{path}.partial")
-    partial.write_bytes(data)
-    partial.rename(path)
+    write_whole(path, data)
     return 0
 
 

@@ -7,11 +7,11 @@ frames are filled; and the figures that they go under. Does not cover: the workl
 from __future__ import annotations
 
 import math
-import re
+import os
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
+from ramster.bench import process_use
 from ramster.bench.model import Better, Figure
 from zcache import PAGE_SIZE, CacheStats
 
@@ -85,8 +85,7 @@ def expect(found: object, wanted: object, what: str) -> None:
 
 def anonymous_bytes() -> int:
     """Anonymous memory of this process that is resident (RssAnon of /proc/self/status)."""
-    found = re.search(r"^RssAnon:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    return process_use.anonymous_bytes(os.getpid())
 
 
 def frames_over_blobs(stats: CacheStats) -> dict[str, float]:
